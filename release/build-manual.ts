@@ -23,11 +23,11 @@ const scripts = Object.entries(COMPLETIONS).map(
 );
 await writeFiles(join(PROJECT, 'dist', 'completions'), new Map(scripts));
 
-/** Replaces the folder. */
-async function writeFiles(folder: string, files: ReadonlyMap<string, string>): Promise<void> {
-  await rm(folder, {recursive: true, force: true});
+/** Replaces the directory. */
+async function writeFiles(directory: string, files: ReadonlyMap<string, string>): Promise<void> {
+  await rm(directory, {recursive: true, force: true});
   for (const [name, text] of files) {
-    await mkdir(join(folder, name, '..'), {recursive: true});
-    await writeFile(join(folder, name), text);
+    await mkdir(join(directory, name, '..'), {recursive: true});
+    await writeFile(join(directory, name), text);
   }
 }

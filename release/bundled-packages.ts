@@ -25,27 +25,27 @@ interface Described {
 
 /** The packages that modules belong to, by name, each once. @throws Error for a package without a licence to pass on */
 async function bundledPackages(moduleIds: Iterable<string>): Promise<readonly BundledPackage[]> {
-  const folders = new Set([...moduleIds].flatMap((id) => packageFolder(id) ?? []));
-  return await Promise.all([...folders].toSorted().map(readPackage));
+  const directories = new Set([...moduleIds].flatMap((id) => packageDirectory(id) ?? []));
+  return await Promise.all([...directories].toSorted().map(readPackage));
 }
 
-/** The folder of the package that a module belongs to; undefined: it is ours. */
-function packageFolder(id: string): string | undefined {
+/** The directory of the package that a module belongs to; undefined: it is ours. */
+function packageDirectory(id: string): string | undefined {
   return /^.*[/\\]node_modules[/\\](?:@[^/\\]+[/\\])?[^/\\]+(?=[/\\])/.exec(id)?.[0];
 }
 
-/** Reads the package in a folder. @throws Error where it has no licence to pass on */
-export async function readPackage(folder: string): Promise<BundledPackage> {
+/** Reads the package in a directory. @throws Error where it has no licence to pass on */
+export async function readPackage(directory: string): Promise<BundledPackage> {
   const {name, version, license, description, dependencies} = JSON.parse(
-    await readFile(join(folder, 'package.json'), 'utf8'),
+    await readFile(join(directory, 'package.json'), 'utf8'),
   ) as Described;
-  const file = (await readdir(folder)).find((each) => /^licen[cs]e/i.test(each));
+  const file = (await readdir(directory)).find((each) => /^licen[cs]e/i.test(each));
   if (file === undefined) throw new Error(`${name} has no licence to pass on`);
   return {
     name,
     version,
     license,
-    licenseText: (await readFile(join(folder, file), 'utf8')).trim(),
+    licenseText: (await readFile(join(directory, file), 'utf8')).trim(),
     description: description ?? '',
     needs: Object.keys(dependencies ?? {}),
   };

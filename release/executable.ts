@@ -19,12 +19,12 @@ export const LICENSES = ['LICENSE', 'LICENSE.node', 'THIRD-PARTY-NOTICES.txt'] a
 /**
  * Makes the executable of this machine's platform from the Node that runs this. It is Node's own binary, unchanged but for
  * the program that is added to it: one file, since an executable loads no others. The same commit gives the same bytes.
- * @param folder for it, and for what is needed on the way to it
+ * @param directory for it, and for what is needed on the way to it
  * @returns the file
  */
-export async function makeExecutable(folder: string): Promise<string> {
-  await mkdir(folder, {recursive: true});
-  await build({...BUNDLE, output: {...BUNDLE.output, file: join(folder, 'transship.cjs')}});
+export async function makeExecutable(directory: string): Promise<string> {
+  await mkdir(directory, {recursive: true});
+  await build({...BUNDLE, output: {...BUNDLE.output, file: join(directory, 'transship.cjs')}});
   // Relative paths: the blob has that of the program in it.
   const settings = {
     main: 'transship.cjs',
@@ -33,9 +33,9 @@ export async function makeExecutable(folder: string): Promise<string> {
     // V8's compiled form would start 0.07 s faster, but is another one each time: nobody could make the same file again.
     useCodeCache: false,
   };
-  await writeFile(join(folder, 'sea-config.json'), JSON.stringify(settings));
-  await run(process.execPath, ['--experimental-sea-config', 'sea-config.json'], {cwd: folder});
-  const file = join(folder, programName(THIS_MACHINE));
+  await writeFile(join(directory, 'sea-config.json'), JSON.stringify(settings));
+  await run(process.execPath, ['--experimental-sea-config', 'sea-config.json'], {cwd: directory});
+  const file = join(directory, programName(THIS_MACHINE));
   await copyFile(process.execPath, file);
   await chmod(file, 0o755);
   const isMac = THIS_MACHINE.platform === 'darwin';
@@ -43,7 +43,7 @@ export async function makeExecutable(folder: string): Promise<string> {
   if (isMac) await run('codesign', ['--remove-signature', file]);
   const postject = fileURLToPath(import.meta.resolve('postject/dist/cli.js'));
   const segment = isMac ? ['--macho-segment-name', 'NODE_SEA'] : [];
-  const blob = join(folder, 'transship.blob');
+  const blob = join(directory, 'transship.blob');
   await run(process.execPath, [postject, file, BLOB, blob, '--sentinel-fuse', FUSE, ...segment]);
   if (isMac) await run('codesign', ['--sign', '-', file]);
   return file;
@@ -84,15 +84,18 @@ export async function packExecutable(release: Release, file: string): Promise<st
     ['THIRD-PARTY-NOTICES.txt', fileOf(Buffer.from(noticesOf(await executableContents())))],
   ]);
   const built = join(PROJECT, 'dist');
-  for (const folder of ['man', 'completions'])
-    for (const entry of await readdir(join(built, folder), {recursive: true, withFileTypes: true}))
+  for (const directory of ['man', 'completions'])
+    for (const entry of await readdir(join(built, directory), {
+      recursive: true,
+      withFileTypes: true,
+    }))
       if (entry.isFile()) {
         const path = join(entry.parentPath, entry.name);
         tree.set(relative(built, path).split(sep).join('/'), fileOf(await readFile(path)));
       }
-  const inFolder = new Map([...tree].map(([path, entry]) => [`${name}/${path}`, entry]));
+  const inDirectory = new Map([...tree].map(([path, entry]) => [`${name}/${path}`, entry]));
   const archive = join(release.output, `${name}.tar.gz`);
-  await writeFile(archive, await compress(await packTree(inFolder, release.created)));
+  await writeFile(archive, await compress(await packTree(inDirectory, release.created)));
   return archive;
 }
 
@@ -113,10 +116,10 @@ async function nodeLicense(scratch: string): Promise<Buffer> {
   const {platform, arch} = THIS_MACHINE;
   const prefix = platform === 'darwin' && arch === 'arm64' ? 'node-bin' : 'node';
   const name = `${prefix}-${platform === 'win32' ? 'win' : platform}-${arch}`;
-  const folder = join(scratch, 'node-package');
-  await mkdir(folder, {recursive: true});
+  const directory = join(scratch, 'node-package');
+  await mkdir(directory, {recursive: true});
   const version = process.versions.node;
-  await run(...npm(['pack', `${name}@${version}`, '--pack-destination', folder, '--silent']));
-  const archive = join(folder, `${name}-${version}.tgz`);
+  await run(...npm(['pack', `${name}@${version}`, '--pack-destination', directory, '--silent']));
+  const archive = join(directory, `${name}-${version}.tgz`);
   return await runBytes('tar', ['-xzOf', archive, 'package/LICENSE']);
 }

@@ -126,8 +126,8 @@ async function releaseExecutable(release: Release, report: Report): Promise<void
 /** @returns what could not be checked on this machine */
 async function releaseImage(release: Release, report: Report): Promise<readonly string[]> {
   const inputs = await imageInputs(release);
-  const folder = join(release.scratch, 'image');
-  const image = await writeImage(release, inputs, folder);
+  const directory = join(release.scratch, 'image');
+  const image = await writeImage(release, inputs, directory);
   for (const [tag, digest] of image.digests) report(`image ${tag} ${digest}`);
   const again = await writeImage(release, inputs, join(release.scratch, 'image-again'));
   for (const [tag, digest] of image.digests)
@@ -154,7 +154,7 @@ async function checkCopy(release: Release, command: Command, report: Report): Pr
   report('  copies, plans, applies and verifies between two registries');
 }
 
-/** A program in a folder, that sees nothing of the user's settings. */
+/** A program in a directory, that sees nothing of the user's settings. */
 function commandOf(release: Release, file: string): Command {
   return {file, args: [], env: {PATH: process.env['PATH'], HOME: join(release.scratch, 'home')}};
 }

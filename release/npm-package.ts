@@ -39,7 +39,7 @@ export async function packageContents(): Promise<readonly BundledPackage[]> {
 }
 
 /**
- * Installs the tarball in the ways of its users, in folders where nothing else is and without a network.
+ * Installs the tarball in the ways of its users, in directories where nothing else is and without a network.
  * @returns how it is started then
  * @throws Error if npm warns, or brings anything else
  */
@@ -47,19 +47,26 @@ export async function installPackage(
   release: Release,
   tarball: string,
 ): Promise<ReadonlyMap<string, Command>> {
-  const folder = join(release.scratch, 'installed');
-  await rm(folder, {recursive: true, force: true});
-  const [prefix, project, empty] = [join(folder, 'g'), join(folder, 'p'), join(folder, 'e')];
+  const directory = join(release.scratch, 'installed');
+  await rm(directory, {recursive: true, force: true});
+  const [prefix, project, empty] = [
+    join(directory, 'g'),
+    join(directory, 'p'),
+    join(directory, 'e'),
+  ];
   for (const each of [prefix, project, empty]) await mkdir(each, {recursive: true});
   const env = {
     PATH: [dirname(process.execPath), process.env['PATH']].join(delimiter),
-    HOME: join(folder, 'home'),
+    HOME: join(directory, 'home'),
     npm_config_update_notifier: 'false',
     npm_config_offline: 'true',
     npm_config_loglevel: 'warn',
   };
   const quiet = {env, silent: true};
-  await run(...npm(['install', '--global', '--prefix', prefix, tarball]), {cwd: folder, ...quiet});
+  await run(...npm(['install', '--global', '--prefix', prefix, tarball]), {
+    cwd: directory,
+    ...quiet,
+  });
   await writeFile(join(project, 'package.json'), '{"private": true}');
   await run(...npm(['install', tarball]), {cwd: project, ...quiet});
   const lock = JSON.parse(await readFile(join(project, 'package-lock.json'), 'utf8')) as {

@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {run} from './program.ts';
 
-/** The folder of the project. */
+/** The directory of the project. */
 export const PROJECT = fileURLToPath(new URL('../', import.meta.url));
 
 /** What is released, as all parts need to know it. */

@@ -4,7 +4,7 @@ import {promisify} from 'node:util';
 import {gzip} from 'node:zlib';
 import {extract, pack} from 'tar-stream';
 
-/** A file, folder or link of an archive. Owner is root. */
+/** A file, directory or link of an archive. Owner is root. */
 export type Entry =
   | {readonly kind: 'file'; readonly mode: number; readonly content: Uint8Array}
   | {readonly kind: 'directory'; readonly mode: number; readonly owner?: number}
@@ -18,13 +18,13 @@ export function fileOf(content: Uint8Array, mode = 0o644): Entry {
 export type Tree = ReadonlyMap<string, Entry>;
 
 /**
- * A tar file, the same bytes each time: entries in the order of their paths, all with one time. Folders that no entry
- * stands for are added.
+ * A tar file, the same bytes each time: entries in the order of their paths, all with one time. Directories that no
+ * entry stands for are added.
  */
 export async function packTree(tree: Tree, time: Date): Promise<Buffer> {
   const archive = pack();
   const packed = buffer(archive);
-  for (const [name, entry] of withFolders(tree)) {
+  for (const [name, entry] of withDirectories(tree)) {
     const header = {name, mtime: time, uid: 0, gid: 0};
     if (entry.kind === 'file')
       archive.entry({...header, mode: entry.mode}, Buffer.from(entry.content));
@@ -44,19 +44,19 @@ export async function compress(content: Uint8Array): Promise<Buffer> {
   return await promisify(gzip)(content);
 }
 
-function withFolders(tree: Tree): readonly (readonly [string, Entry])[] {
+function withDirectories(tree: Tree): readonly (readonly [string, Entry])[] {
   const all = new Map<string, Entry>(tree);
   for (const path of tree.keys()) {
     const parts = path.split('/');
     for (let length = 1; length < parts.length; length += 1) {
-      const folder = parts.slice(0, length).join('/');
-      if (!all.has(folder)) all.set(folder, {kind: 'directory', mode: 0o755});
+      const directory = parts.slice(0, length).join('/');
+      if (!all.has(directory)) all.set(directory, {kind: 'directory', mode: 0o755});
     }
   }
   return [...all].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** The files and links of a tar file. Folders are left out. @throws Error for anything else in it */
+/** The files and links of a tar file. Directories are left out. @throws Error for anything else in it */
 export async function readTree(archive: Uint8Array): Promise<Map<string, Entry>> {
   const tree = new Map<string, Entry>();
   for await (const entry of Readable.from([archive]).pipe(extract())) {

@@ -15,7 +15,7 @@ export async function tryVersion({file, args, env}: Command, version: string): P
 /**
  * Does with the program what its first user does: starts two registries, one with images, plans, applies and verifies a
  * copy, and saves it as an archive.
- * @param files a folder to write to, as the program sees it
+ * @param files a directory to write to, as the program sees it
  */
 export async function tryCopy(command: Command, files: string): Promise<void> {
   const {file, args, env} = command;

@@ -21,7 +21,7 @@ const cleanup = new AsyncDisposableStack();
 let temp: TempDirectory;
 /** What npm said while it installed. */
 let installation: ProgramResult;
-/** The folder of the package where it is installed. */
+/** The directory of the package where it is installed. */
 let installed: string;
 
 async function npm(cwd: string, args: readonly string[]): Promise<ProgramResult> {

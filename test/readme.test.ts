@@ -47,7 +47,7 @@ function withoutIds(text: string): string {
 test('the README shows what copies and plans print', async () => {
   await using source = await startSandbox();
   await using destination = await startSandbox();
-  await using folder = await tempDirectory();
+  await using directory = await tempDirectory();
   await loadLayout(source.storage, layoutDirectory('busybox'), 'team/busybox' as RepositoryPath);
   const [, section = ''] = (await page('README.md')).split('\n## Migrate images\n');
   const [migrate = ''] = section.split('\n### ');
@@ -59,17 +59,17 @@ test('the README shows what copies and plans print', async () => {
       .replaceAll('registry-b:5000', destination.host)
       .split(' ')
       .slice(1)
-      .map((word) => (word.endsWith('.json') ? folder.join(word) : word));
+      .map((word) => (word.endsWith('.json') ? directory.join(word) : word));
     const isEcho = line === 'echo $?';
     const run = isEcho
       ? {code: 0, stdout: `${exit}\n`}
-      : await transship(args, {home: folder.path});
+      : await transship(args, {home: directory.path});
     exit = run.code;
     // Hosts of other lengths would move columns; the id of a plan depends on them.
     const printed = run.stdout
       .replaceAll(source.host.padEnd(15), 'registry-a:5000')
       .replaceAll(destination.host.padEnd(15), 'registry-b:5000')
-      .replaceAll(folder.join('app.plan.json'), 'app.plan.json');
+      .replaceAll(directory.join('app.plan.json'), 'app.plan.json');
     const answer = redirected === undefined ? withoutIds(printed) : '';
     expect({command, answer}).toEqual({command, answer: withoutIds(output)});
   }

@@ -29,7 +29,7 @@ async function start() {
     refused.by === undefined ? next() : refused.by(exchange, next);
   const source = parts.use(await startSandbox({intercept}));
   const destination = parts.use(await startSandbox({intercept}));
-  const folder = parts.use(await tempDirectory());
+  const directory = parts.use(await tempDirectory());
   for (const tag of ['v1', 'v2'])
     await storeImage(source.storage, APP, tag, [Buffer.from(`layer of ${tag}`)]);
   const own = parts.move();
@@ -38,7 +38,7 @@ async function start() {
     source,
     destination,
     stop,
-    file: (name: string) => folder.join(name),
+    file: (name: string) => directory.join(name),
     /** A line of the page. */
     run: async (line: string, stopping = NEVER) => {
       const args = line
@@ -47,8 +47,8 @@ async function start() {
         .replaceAll('new.example.com', destination.host)
         .split(' ')
         .slice(1)
-        .map((word) => (/\.(?:json|yaml)$/.test(word) ? folder.join(word) : word));
-      return await transship(args, {home: folder.path, stopping});
+        .map((word) => (/\.(?:json|yaml)$/.test(word) ? directory.join(word) : word));
+      return await transship(args, {home: directory.path, stopping});
     },
     [Symbol.asyncDispose]: () => own.disposeAsync(),
   };

@@ -77,13 +77,13 @@ async function start(isNative = false) {
         faults.refuse(exchange) ? jsonReply(400, {message: 'not today'}) : await next(),
     }),
   );
-  const folder = parts.use(await tempDirectory());
-  await mkdir(folder.join('checkout'));
-  await writeFile(folder.join('checkout/Dockerfile'), `FROM ${rig.host}/org/build/app:v1\n`);
+  const directory = parts.use(await tempDirectory());
+  await mkdir(directory.join('checkout'));
+  await writeFile(directory.join('checkout/Dockerfile'), `FROM ${rig.host}/org/build/app:v1\n`);
   const own = parts.move();
   return {
     faults,
-    folder,
+    directory,
     /** A line of the page. */
     run: async (line: string) => {
       const [command = '', redirected] = line.replace(/\s+#.*$/, '').split(' > ');
@@ -91,13 +91,13 @@ async function start(isNative = false) {
         .replaceAll('https://gitlab.example.com', rig.url)
         .split(' ')
         .slice(1)
-        .map((word) => (/\.json$|^checkout$/.test(word) ? folder.join(word) : word));
+        .map((word) => (/\.json$|^checkout$/.test(word) ? directory.join(word) : word));
       const result = await transship(args, {
         env: {GITLAB_TOKEN: 'ada-api'},
-        home: folder.path,
+        home: directory.path,
         ...(isNative && {patience: {everyMs: 1, limitMs: 5}}),
       });
-      if (redirected !== undefined) await writeFile(folder.join(redirected), result.stdout);
+      if (redirected !== undefined) await writeFile(directory.join(redirected), result.stdout);
       return result;
     },
     [Symbol.asyncDispose]: () => own.disposeAsync(),
@@ -157,8 +157,8 @@ for (const [, title = '', text = ''] of section('Transfers', RECOVERY).matchAll(
       const {stdout} = await at.run('transship status group.plan.json');
       for (const words of state?.says ?? []) expect(stdout).toContain(words);
       if (title.startsWith('14')) {
-        await rm(at.folder.join('group.journal.ndjson'));
-        await rm(at.folder.join('.local'), {recursive: true, force: true});
+        await rm(at.directory.join('group.journal.ndjson'));
+        await rm(at.directory.join('.local'), {recursive: true, force: true});
       }
       await runAll(at, lines);
     },

@@ -30,11 +30,11 @@ export async function downloadPackages(
   architecture: Architecture,
   scratch: string,
 ): Promise<readonly DebianPackage[]> {
-  const folder = join(scratch, `apt-${architecture}`);
+  const directory = join(scratch, `apt-${architecture}`);
   const [state, cache, archives] = [
-    join(folder, 'state'),
-    join(folder, 'cache'),
-    join(folder, 'deb'),
+    join(directory, 'state'),
+    join(directory, 'cache'),
+    join(directory, 'deb'),
   ];
   for (const each of [
     join(state, 'lists', 'partial'),
@@ -42,7 +42,7 @@ export async function downloadPackages(
     archives,
   ])
     await mkdir(each, {recursive: true});
-  const status = join(folder, 'status');
+  const status = join(directory, 'status');
   await writeFile(status, '');
   const settings = {
     'Dir::State': state,
@@ -78,7 +78,7 @@ async function unpack(file: string): Promise<DebianPackage> {
   };
 }
 
-/** Everything is below `usr`, as in a system with merged folders (Debian's UsrMerge). */
+/** Everything is below `usr`, as in a system with merged directories (Debian's UsrMerge). */
 function merged(tree: Tree): Tree {
   return new Map(
     [...tree].map(([path, entry]) => [

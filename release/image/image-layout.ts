@@ -38,13 +38,13 @@ export interface RunConfig {
 
 /** Writes an OCI image layout (image-spec image-layout.md). The same content gives the same bytes. */
 export class ImageLayout {
-  readonly #folder: string;
+  readonly #directory: string;
   readonly #time: Date;
   readonly #entries: Descriptor[] = [];
 
   /** @param time that the files of layers and the configs carry */
-  constructor(folder: string, time: Date) {
-    this.#folder = folder;
+  constructor(directory: string, time: Date) {
+    this.#directory = directory;
     this.#time = time;
   }
 
@@ -115,20 +115,20 @@ export class ImageLayout {
 
   async addBlob(mediaType: string, content: Uint8Array): Promise<Descriptor> {
     const digest = digestOf(content);
-    const folder = join(this.#folder, 'blobs', 'sha256');
-    await mkdir(folder, {recursive: true});
-    await writeFile(join(folder, digest.replace('sha256:', '')), content);
+    const directory = join(this.#directory, 'blobs', 'sha256');
+    await mkdir(directory, {recursive: true});
+    await writeFile(join(directory, digest.replace('sha256:', '')), content);
     return {mediaType, digest, size: content.byteLength};
   }
 
   /** Writes what makes a layout of the content. */
   async finish(): Promise<void> {
     await writeFile(
-      join(this.#folder, 'oci-layout'),
+      join(this.#directory, 'oci-layout'),
       JSON.stringify({imageLayoutVersion: '1.0.0'}),
     );
     const index = {schemaVersion: 2, mediaType: TYPES.index, manifests: this.#entries};
-    await writeFile(join(this.#folder, 'index.json'), JSON.stringify(index));
+    await writeFile(join(this.#directory, 'index.json'), JSON.stringify(index));
   }
 
   async #addJson(mediaType: string, document: object): Promise<Descriptor> {

@@ -14,7 +14,7 @@ import {
   SHELL_PACKAGE,
   shellTree,
   USER,
-  WORK_FOLDER,
+  WORK_DIRECTORY,
 } from './root-file-system.ts';
 
 const ARCHITECTURES: Readonly<Record<string, Architecture>> = {x64: 'amd64', arm64: 'arm64'};
@@ -32,8 +32,8 @@ export interface ImageInput {
 
 /** A container image: an index with an image for each platform. */
 export interface ContainerImage {
-  /** The folder of the layout. */
-  readonly folder: string;
+  /** The directory of the layout. */
+  readonly directory: string;
   /** The name of the image with the program alone, and of the one with a shell. */
   readonly tag: string;
   readonly shellTag: string;
@@ -73,10 +73,10 @@ export async function imageInputs(release: Release): Promise<readonly ImageInput
 export async function writeImage(
   release: Release,
   inputs: readonly ImageInput[],
-  folder: string,
+  directory: string,
 ): Promise<ContainerImage> {
-  await rm(folder, {recursive: true, force: true});
-  const layout = new ImageLayout(folder, release.created);
+  await rm(directory, {recursive: true, force: true});
+  const layout = new ImageLayout(directory, release.created);
   const annotations = annotationsOf(release);
   const [plain, withShell]: [Descriptor[], Descriptor[]] = [[], []];
   for (const {architecture, executable, libraries, base, shell} of inputs) {
@@ -116,19 +116,19 @@ export async function writeImage(
   ] as const)
     digests.set(name, (await layout.addIndex(name, manifests, annotations)).digest);
   await layout.finish();
-  return {folder, tag, shellTag, digests, referrers: plain.length + withShell.length};
+  return {directory, tag, shellTag, digests, referrers: plain.length + withShell.length};
 }
 
 function runConfig(labels: Readonly<Record<string, string>>, isShell: boolean): RunConfig {
   return {
-    // Runners of CI expect root: they write to the folders of a job as one user, and run its scripts as another.
+    // Runners of CI expect root: they write to the directories of a job as one user, and run its scripts as another.
     User: isShell ? '0:0' : `${USER.id}:${USER.id}`,
     Env: [
       'PATH=/usr/local/bin:/usr/bin:/bin',
       // Where Node looks for the certificates of the system.
       'SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt',
     ],
-    WorkingDir: `/${WORK_FOLDER}`,
+    WorkingDir: `/${WORK_DIRECTORY}`,
     // An entry point would get the scripts of a job as its arguments.
     ...(isShell ? {Cmd: ['sh']} : {Entrypoint: ['/usr/bin/transship']}),
     Labels: labels,

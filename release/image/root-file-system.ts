@@ -9,8 +9,8 @@ export const SHELL_PACKAGE = 'busybox-static';
 
 /** The user of the container, with the id that distroless images have. */
 export const USER = {name: 'nonroot', id: 65_532, home: 'home/nonroot'};
-/** Where containers run: a folder of the user is mounted here. */
-export const WORK_FOLDER = 'work';
+/** Where containers run: a directory of the user is mounted here. */
+export const WORK_DIRECTORY = 'work';
 /** Commands that jobs find on the PATH beside the program; the shell itself knows more of them. */
 export const APPLETS = [
   '[ awk base64 basename cat chmod cp cut date dirname echo env expr false find grep gunzip gzip head hostname id ln ls',
@@ -30,7 +30,7 @@ const NEEDED = [
 /** Where packages have the certificates of authorities, each in a file. */
 const AUTHORITY = /^usr\/share\/ca-certificates\/.*\.crt$/;
 
-/** Folders that programs expect at the root; the packages have everything below `usr`. */
+/** Directories that programs expect at the root; the packages have everything below `usr`. */
 const MERGED = ['bin', 'lib', 'sbin'];
 
 /** What every image has below the program. */
@@ -48,11 +48,12 @@ export function baseTree(packages: readonly DebianPackage[], architecture: Archi
   );
   tree.set('etc/group', text(`root:x:0:\n${name}:x:${id}:\n`));
   tree.set('etc/nsswitch.conf', text('passwd: files\ngroup: files\nhosts: files dns\n'));
-  for (const folder of MERGED) tree.set(folder, {kind: 'symlink', target: `usr/${folder}`});
+  for (const directory of MERGED)
+    tree.set(directory, {kind: 'symlink', target: `usr/${directory}`});
   tree.set('usr/sbin', {kind: 'directory', mode: 0o755});
   if (architecture === 'amd64') tree.set('lib64', {kind: 'symlink', target: 'usr/lib64'});
   tree.set('tmp', {kind: 'directory', mode: 0o1777});
-  tree.set(WORK_FOLDER, {kind: 'directory', mode: 0o1777});
+  tree.set(WORK_DIRECTORY, {kind: 'directory', mode: 0o1777});
   tree.set('root', {kind: 'directory', mode: 0o700});
   tree.set(home, {kind: 'directory', mode: 0o755, owner: id});
   return tree;

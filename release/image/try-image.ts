@@ -16,7 +16,7 @@ export async function inspectImage(
 ): Promise<string | undefined> {
   if (!(await isInstalled('skopeo'))) return 'skopeo is not installed';
   for (const [tag, digest] of image.digests) {
-    const place = `oci:${image.folder}:${tag}`;
+    const place = `oci:${image.directory}:${tag}`;
     const file = join(release.scratch, 'index.json');
     await writeFile(file, await run('skopeo', ['inspect', '--raw', place]));
     const seen = (await run('skopeo', ['manifest-digest', file])).trim();
@@ -40,19 +40,19 @@ export async function copyImage(
   image: ContainerImage,
   archive: string,
 ): Promise<void> {
-  const folder = join(release.scratch, 'image-copy');
-  for (const each of [archive, folder]) await rm(each, {recursive: true, force: true});
-  await mkdir(folder);
+  const directory = join(release.scratch, 'image-copy');
+  for (const each of [archive, directory]) await rm(each, {recursive: true, force: true});
+  await mkdir(directory);
   const {file, args, env} = command;
   const call = async (...more: readonly string[]): Promise<string> =>
-    await run(file, [...args, ...more], {env, cwd: folder});
+    await run(file, [...args, ...more], {env, cwd: directory});
   await withRegistry(command, [], async (host) => {
     const repository = `${host}/tools/transship`;
-    await call('copy', `oci:${image.folder}`, repository);
+    await call('copy', `oci:${image.directory}`, repository);
     await call('copy', repository, `oci-archive:${archive}`);
   });
-  await run('tar', ['-xf', archive, '-C', folder]);
-  const {manifests} = JSON.parse(await readFile(join(folder, 'index.json'), 'utf8')) as {
+  await run('tar', ['-xf', archive, '-C', directory]);
+  const {manifests} = JSON.parse(await readFile(join(directory, 'index.json'), 'utf8')) as {
     readonly manifests: readonly {
       readonly digest: string;
       readonly artifactType?: string;
@@ -88,17 +88,17 @@ export async function runImage(
   archive: string,
 ): Promise<string | undefined> {
   if (!(await isInstalled('podman'))) return 'podman is not installed';
-  const folder = join(release.scratch, 'podman');
-  const work = join(folder, 'work');
+  const directory = join(release.scratch, 'podman');
+  const work = join(directory, 'work');
   await rm(work, {recursive: true, force: true});
   await mkdir(work, {recursive: true});
   // The user of the image is another one.
   await chmod(work, 0o777);
-  const config = join(folder, 'storage.conf');
-  const [root, runroot] = [join(folder, 'root'), join(folder, 'run')];
+  const config = join(directory, 'storage.conf');
+  const [root, runroot] = [join(directory, 'root'), join(directory, 'run')];
   const lines = ['[storage]', 'driver = "vfs"', `graphroot = "${root}"`, `runroot = "${runroot}"`];
   await writeFile(config, `${lines.join('\n')}\n`);
-  const env = {...process.env, HOME: folder, CONTAINERS_STORAGE_CONF: config};
+  const env = {...process.env, HOME: directory, CONTAINERS_STORAGE_CONF: config};
   const pull = async (tag: string): Promise<string> =>
     (await run('podman', ['pull', '--quiet', `oci-archive:${archive}:${tag}`], {env})).trim();
   try {

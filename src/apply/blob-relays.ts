@@ -2,7 +2,7 @@ import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {type BlobOutcome, retryEvent} from '../model/event.ts';
 import type {BlobAction} from '../model/plan.ts';
-import type {Call, MountBlob, RepositoryWriter, Upload} from '../model/port.ts';
+import type {Call, MountBlob, MountResult, RepositoryWriter, Upload} from '../model/port.ts';
 import {ChunkSize} from '../relay/chunk-size.ts';
 import {RateLimit} from '../relay/rate-limit.ts';
 import {ReadConnections} from '../relay/read-connections.ts';
@@ -262,10 +262,7 @@ export class BlobRelays {
   }
 
   /** Mounts the blob from the repository in the plan, or from a remembered one; undefined: not attempted. */
-  async #mount(
-    action: BlobAction,
-    mount: MountBlob,
-  ): Promise<Awaited<ReturnType<MountBlob>> | undefined> {
+  async #mount(action: BlobAction, mount: MountBlob): Promise<MountResult | undefined> {
     const {digest, to, size} = action;
     if (action.action === 'mount') return await this.#mountAsPlanned(action, mount);
     // A blob that the registry lost may be lost at the other repository, too. An open upload is resumed instead.
@@ -284,10 +281,7 @@ export class BlobRelays {
     });
   }
 
-  async #mountAsPlanned(
-    action: BlobAction,
-    mount: MountBlob,
-  ): Promise<Awaited<ReturnType<MountBlob>> | undefined> {
+  async #mountAsPlanned(action: BlobAction, mount: MountBlob): Promise<MountResult | undefined> {
     const {mountFrom, from} = action;
     if (mountFrom === undefined) return undefined;
     if (mountFrom !== from && !(await this.#isAtSource(action))) return undefined;

@@ -210,7 +210,7 @@ class CopyRun {
   }
 }
 
-type Manifests = ReadonlyMap<Digest, PlannedManifest>;
+type PlannedManifests = ReadonlyMap<Digest, PlannedManifest>;
 
 /** Whether a copy is of an image, and not of a signature or another attachment. */
 export function isOfImage({tag}: CopyStep): boolean {
@@ -226,7 +226,7 @@ const WORTH_A_NAME = 1024 * 1024;
 /** Finds the first image that needs a large blob, by its `uploadKey`. The table is made on first use. */
 function imagesOfBlobs(
   {copies, blobs}: CopyWork,
-  manifests: Manifests,
+  manifests: PlannedManifests,
 ): (key: string) => string | undefined {
   const large = new Set(
     blobs.flatMap(({digest, to, size}) => (size < WORTH_A_NAME ? [] : [uploadKey(digest, to)])),
@@ -250,7 +250,7 @@ function imagesOfBlobs(
 /** The blobs below these copies, as `uploadKey`. */
 export function wantedBlobs(
   copies: readonly CopyStep[],
-  manifests: Manifests,
+  manifests: PlannedManifests,
 ): ReadonlySet<string> {
   const wanted = new Set<string>();
   for (const {to, manifests: parts} of copies) {
@@ -266,7 +266,7 @@ function blobsOfDone(
   blobs: readonly BlobAction[],
   done: readonly CopyStep[],
   left: ReadonlySet<string>,
-  manifests: Manifests,
+  manifests: PlannedManifests,
 ): readonly BlobAction[] {
   if (done.length === 0) return [];
   const there = wantedBlobs(done, manifests);

@@ -42,11 +42,11 @@ export async function runDeletions(
   context: ApplyContext,
   interruption: Interruption,
 ): Promise<DeletionResult> {
-  const deletions = new Deletions(plan, context, interruption);
+  const deletions = new DeletionRun(plan, context, interruption);
   return await deletions.run(copies);
 }
 
-class Deletions {
+class DeletionRun {
   readonly #plan: CopyPlan;
   readonly #context: ApplyContext;
   readonly #interruption: Interruption;

@@ -8,6 +8,7 @@ import {hasUntagged} from '../observe/listed-referrer.ts';
 import {
   comparable,
   headComparable,
+  type DestinationTags,
   observeDestinationTags,
 } from '../observe/observe-destination.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
@@ -100,8 +101,6 @@ async function readDestination(
   });
   return {done, drift: inOrder(drift), unread};
 }
-
-type DestinationTags = Awaited<ReturnType<typeof observeDestinationTags>>;
 
 /** The tags by repository, or the error if they cannot be read. */
 async function destinationTags(

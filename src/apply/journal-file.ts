@@ -12,7 +12,7 @@ import type {Shard} from '../model/outcome.ts';
 const digest = z.string().refine(isDigest, {error: 'not a digest'});
 const tag = z.string().refine(isTag, {error: 'not a tag'});
 const policy = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()]));
-/** GitLab's ID of a project. */
+/** The project's ID in GitLab. */
 const project = z.int().positive();
 const runEnd = z.enum(['done', 'incomplete', 'failed', 'interrupted', 'drift']);
 const side = z.enum(['source', 'destination', 'gitlab', 'local']);
@@ -23,21 +23,21 @@ const errorData = z.object({
   message: z.string(),
   hint: z.string(),
 });
-/** For people. Journals of earlier versions do not have them. */
+/** For people. Journals of earlier versions do not contain them. */
 const times = {
-  /** When it ended. */
+  /** The time of its end. */
   at: z.iso.datetime().optional(),
-  /** How long it took from its beginning in this run, in ms. */
+  /** Its duration in this run, in ms. */
   ms: z.int().nonnegative().optional(),
 };
-/** One line of the journal. A line is only ever added; the latest word on a thing counts. */
+/** A line of the journal. Lines are only appended; the last entry about something is valid. */
 export const journalEntry = z.discriminatedUnion('type', [
-  /** A run of `apply` began. The first line of a journal says whose it is. */
+  /** The beginning of a run of `apply`. The first line of a journal identifies the plan. */
   z.object({
     type: z.literal('run'),
     plan: digest,
     at: z.iso.datetime(),
-    /** Of a plan of transfers: what others need to know to find it, and to name the commands that work. */
+    /** Transfers only: information for other plans to find the transfer, and for commands that continue it. */
     transfer: z
       .object({
         gitlab: z.string(),
@@ -48,7 +48,7 @@ export const journalEntry = z.discriminatedUnion('type', [
       })
       .optional(),
   }),
-  /** Where an upload stands: enough to go on with it in another process. */
+  /** The state of an upload, sufficient to resume it in another process. */
   z.object({
     type: z.literal('upload'),
     digest,
@@ -63,9 +63,9 @@ export const journalEntry = z.discriminatedUnion('type', [
     to: z.string(),
     outcome: z.enum(['copied', 'mounted', 'present']),
     ...times,
-    /** Bytes that this run sent, if it was copied. */
+    /** The bytes that this run sent, if it was copied. */
     bytes: z.int().nonnegative().optional(),
-    /** How often it was tried again; absent: never. */
+    /** The number of retries; absent: none. */
     retries: z.int().positive().optional(),
   }),
   z.object({
@@ -75,60 +75,60 @@ export const journalEntry = z.discriminatedUnion('type', [
     ...times,
     error: errorData.optional(),
   }),
-  /** A blob or a manifest is tried again. For people; each run writes the first 1,000. */
+  /** A retry of a blob or a manifest. For people; each run records only the first 1,000. */
   z.object({
     type: z.literal('retry'),
     at: z.iso.datetime(),
     what: z.string(),
-    /** How long it waits before. */
+    /** The delay before the retry, in ms. */
     delayMs: z.number().nonnegative(),
     code: z.string(),
     side,
   }),
   /**
-   * A tag at the old path of a transfer is about to be deleted; written before it is. Or, where that journal is lost:
-   * it is gone, and the donor has it.
+   * Written before a tag at the old path of a transfer is deleted. If that journal is lost: the tag is gone, and the
+   * donor has it.
    */
   z.object({type: z.literal('delete'), project, repository: z.string(), tag, digest}),
   /**
-   * A tag, or a referrer without one, is about to be deleted by a plan of copies; written before it is. For people: a
-   * run asks the registry what is there, and believes no journal.
+   * Written before a copy plan deletes a tag, or a referrer without a tag. For people: a run reads the registry, and
+   * does not trust the journal.
    */
   z.object({type: z.literal('deleting'), repository: z.string(), tag: tag.optional(), digest}),
-  /** It was not deleted after all, or is there again. */
+  /** The tag was not deleted after all, or was restored. */
   z.object({type: z.literal('kept'), project, repository: z.string(), tag}),
   /**
-   * The cleanup policy of a project, the one that moves or its donor, is about to be switched off; as it was before.
+   * Written before the cleanup policy of the moved project or of its donor is disabled, with the policy at that time.
    */
   z.object({type: z.literal('pause'), project, policy}),
-  /** It was put back as it was, or somebody switched it on. */
+  /** The policy was restored, or somebody enabled it. */
   z.object({type: z.literal('resume'), project}),
-  /** A tag that came or moved after planning is taken along. */
+  /** A tag that was created or changed after planning is included in the move. */
   z.object({type: z.literal('adopt'), project, repository: z.string(), tag}),
-  /** GitLab did not move the images of a project itself: from now on they go by way of the donor. */
+  /** GitLab did not move the images of a project itself: from now on, they are moved by way of the donor. */
   z.object({type: z.literal('fallback'), project}),
   /**
-   * What this plan makes for its donor: only that is ever removed. Written before it is made; of a project once more
-   * with its id. `place` is a folder or a layout as the plan names them, or the full path of the project.
+   * Written before the plan creates something for its donor, and for a project again with its ID: only that is ever
+   * removed. `place` is a directory or a layout as in the plan, or the full path of the project.
    */
   z.object({
     type: z.literal('made'),
-    what: z.enum(['folder', 'project']),
+    what: z.enum(['directory', 'project']),
     place: z.string(),
-    /** What the project's description ends with: it tells whose it is where the answer with its id got lost. */
+    /** The end of the project's description, which identifies the project if the response with its ID is lost. */
     mark: z.string().optional(),
     id: z.int().positive().optional(),
   }),
-  /** What follows takes a project back: what its steps before did no longer counts. */
+  /** The beginning of a rollback of a project: its earlier steps are no longer valid. */
   z.object({type: z.literal('rollback'), project}),
-  /** A run is through with a project. `done`: it is at its new path with all images, or as before. */
+  /** The run has finished a project. `done`: it is at its new path with all images, or as before. */
   z.object({type: z.literal('project-end'), project, result: runEnd}),
   z.object({type: z.literal('end'), result: runEnd, at: z.iso.datetime()}),
 ]);
 
 export type JournalEntry = z.infer<typeof journalEntry>;
 
-/** What the steps of a transfer go by, beside what they find. */
+/** The entries on which the steps of a transfer depend, besides what they observe. */
 export type TransferEntry = Exclude<
   JournalEntry,
   {type: 'upload' | 'blob' | 'step' | 'retry' | 'deleting'}
@@ -138,19 +138,19 @@ export function isTransferEntry(entry: JournalEntry): entry is TransferEntry {
   return !['upload', 'blob', 'step', 'retry', 'deleting'].includes(entry.type);
 }
 
-/** The largest journal, in bytes: an entry has some 300. */
+/** The maximum size of a journal, in bytes. An entry has about 300. */
 const FILE_LIMIT = 64 * 1024 * 1024;
-/** All entries are held in memory. */
+/** All entries are kept in memory. */
 const ENTRY_LIMIT = 250_000;
 const NEWLINE = 0x0a;
 
-/** The journal of a plan, or of a shard of it, where nobody names another with `--journal`. */
+/** The default journal of a plan, or of a shard of it. */
 export function journalBeside(planFile: string, shard?: Shard): string {
   const part = shard === undefined ? '' : `.${shard.index}-of-${shard.total}`;
   return `${withoutEnding(planFile)}${part}.journal.ndjson`;
 }
 
-/** Whether a file is named as the journal of a shard of this plan. */
+/** Whether a file name is that of the journal of a shard of this plan. */
 export function isShardJournal(file: string, planFile: string): boolean {
   const [name, plan] = [resolvePath(file), resolvePath(withoutEnding(planFile))];
   return name.startsWith(plan) && /^\.\d+-of-\d+\.journal\.ndjson$/.test(name.slice(plan.length));
@@ -160,7 +160,9 @@ function withoutEnding(planFile: string): string {
   return planFile.replace(/(?:\.plan)?\.json$/, '');
 }
 
-/** A plan as commands take it: its file, its shard, and the flag for its journal where that is not beside it. */
+/**
+ * A plan as command-line arguments: its file, its shard, and a flag for its journal, unless that is beside the plan.
+ */
 export function planArguments(planFile: string, journal: string, shard?: Shard): string {
   const part = shard === undefined ? '' : ` --shard ${shard.index}/${shard.total}`;
   const isBeside = resolvePath(journal) === resolvePath(journalBeside(planFile, shard));
@@ -168,10 +170,10 @@ export function planArguments(planFile: string, journal: string, shard?: Shard):
 }
 
 /**
- * Reads a journal. No link is followed: somebody else may have put it there. A last line without its end was being
- * written when the process was killed: it is not counted.
- * @returns no entries where there is no file
- * @throws TransshipError JOURNAL_INVALID naming the line
+ * Reads a journal. Links are not followed, because somebody else may have created them. An incomplete last line, left
+ * by a killed process, is ignored.
+ * @returns no entries if the file does not exist
+ * @throws TransshipError JOURNAL_INVALID with the line
  */
 export async function readJournal(file: string): Promise<readonly JournalEntry[]> {
   return (await readWhole(file)).entries;
@@ -214,18 +216,18 @@ function invalid(message: string): TransshipError {
   });
 }
 
-/** A note is in the file this long after it was made at the latest, in ms. */
+/** The maximum delay before a note is written, in ms. */
 const NOTE_MS = 50;
 
 interface Line {
   readonly text: string;
-  /** Absent: a note, which nobody waits for. */
+  /** Absent: a note, for which nobody waits. */
   readonly settle?: {resolve(): void; reject(reason: Error): void};
 }
 
 /**
- * Adds lines to a journal, in the order they come. Lines that come while the disk is busy are written together, so
- * that many small steps do not wait for one flush each.
+ * Appends lines to a journal, in order. Lines that arrive while the disk is busy are written together, so that many
+ * small steps do not wait for one flush each.
  */
 export class JournalWriter implements AsyncDisposable {
   readonly #file: string;
@@ -233,7 +235,9 @@ export class JournalWriter implements AsyncDisposable {
   #waiting: Line[] = [];
   #flushing: Promise<void> | undefined;
   #noteTimer: NodeJS.Timeout | undefined;
-  /** Half a line may stand at the end by now: to add to it would spoil the journal for good. */
+  /**
+   * Set after a failed write: the file may end with an incomplete line, and appending to it would damage the journal.
+   */
   #broken: TransshipError | undefined;
 
   private constructor(file: string, handle: FileHandle) {
@@ -242,7 +246,7 @@ export class JournalWriter implements AsyncDisposable {
   }
 
   /**
-   * Opens the journal for adding, with what is in it. A half-written last line is cut off.
+   * Opens the journal for appending, and reads its entries. An incomplete last line is removed.
    * @throws TransshipError JOURNAL_INVALID, JOURNAL_WRITE_FAILED
    */
   static async open(
@@ -250,7 +254,7 @@ export class JournalWriter implements AsyncDisposable {
   ): Promise<{writer: JournalWriter; entries: readonly JournalEntry[]}> {
     const {entries, wholeBytes} = await readWhole(file);
     try {
-      // It names upload locations, which are nobody else's business.
+      // The journal contains URLs of uploads, which other users must not read.
       const handle = await openAppending(file);
       if ((await handle.stat()).size > wholeBytes) await handle.truncate(wholeBytes);
       return {writer: new JournalWriter(file, handle), entries};
@@ -260,8 +264,8 @@ export class JournalWriter implements AsyncDisposable {
   }
 
   /**
-   * Resolves when the entry, and all before it, are on the disk.
-   * @throws TransshipError JOURNAL_WRITE_FAILED, for instance when the disk is full
+   * Resolves when the entry and all before it are on disk.
+   * @throws TransshipError JOURNAL_WRITE_FAILED, for example if the disk is full
    */
   append(entry: JournalEntry): Promise<void> {
     if (this.#broken) return Promise.reject(this.#broken);
@@ -272,8 +276,8 @@ export class JournalWriter implements AsyncDisposable {
   }
 
   /**
-   * Takes an entry to be written soon, which whoever kills the process may prevent.
-   * @throws TransshipError JOURNAL_WRITE_FAILED where an earlier entry could not be written
+   * Writes an entry soon. It is lost if the process is killed before.
+   * @throws TransshipError JOURNAL_WRITE_FAILED if an earlier entry could not be written
    */
   note(entry: JournalEntry): void {
     if (this.#broken) throw this.#broken;
@@ -320,12 +324,12 @@ function textOf(entry: JournalEntry): string {
   return `${printableJsonText(JSON.stringify(entry))}\n`;
 }
 
-/** Without a journal nothing more may be done: the run ends. */
+/** Whether an error means that the journal cannot be written, in which case the run must stop. */
 export function isJournalFailure(error: unknown): boolean {
   return error instanceof TransshipError && error.code === 'JOURNAL_WRITE_FAILED';
 }
 
-/** @param what kind of file it is */
+/** @param what the kind of file */
 export function writeFailed(file: string, cause: unknown, what = 'journal'): TransshipError {
   const full = hasCode(cause, 'ENOSPC') || hasCode(cause, 'EDQUOT');
   return new TransshipError(
@@ -335,7 +339,7 @@ export function writeFailed(file: string, cause: unknown, what = 'journal'): Tra
       side: 'local',
       hint: full
         ? 'free some space, then apply again to resume'
-        : `name a file in a writable folder with --${what.split(' ')[0]}`,
+        : `name a file in a writable directory with --${what.split(' ')[0]}`,
       cause,
     },
   );

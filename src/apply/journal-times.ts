@@ -3,34 +3,36 @@ import type {JournalEntry} from './journal-file.ts';
 
 type RetryEntry = Extract<JournalEntry, {type: 'retry'}>;
 
-/** Retries that one run writes down; a registry that fails for hours must not fill the journal. */
+/**
+ * The maximum number of retries that a run records, so that a registry that fails for hours does not fill the journal.
+ */
 const RETRY_LIMIT = 1000;
 
-/** A blob on its way. */
-interface BlobUnderWay {
+/** A blob that is being copied. */
+interface BlobTiming {
   readonly began: number;
   readonly size: number;
-  /** Bytes that were there before this run sent any; undefined: not told yet. */
+  /** Bytes at the destination before this run sent any; undefined: not reported yet. */
   before?: number;
   retries: number;
 }
 
 /**
- * What the events of a run tell of its steps and blobs, for the entries of its journal: when each ended, how long it
- * took, what was sent. What is under way is remembered, and forgotten once it has ended.
+ * Collects from the events of a run when its steps and blobs ended, how long they took, and what was sent, for the
+ * journal. It keeps only what is under way.
  */
 export class JournalTimes {
   readonly #now: () => Date;
   readonly #steps = new Map<string, number>();
   /** By `blobName`. */
-  readonly #blobs = new Map<string, BlobUnderWay>();
+  readonly #blobs = new Map<string, BlobTiming>();
   #retries = 0;
 
   constructor(now: () => Date) {
     this.#now = now;
   }
 
-  /** @returns what is to be written down of it */
+  /** @returns an entry to record, if any */
   see(event: RunEvent): RetryEntry | undefined {
     switch (event.type) {
       case 'step-started':
@@ -61,7 +63,7 @@ export class JournalTimes {
     }
   }
 
-  /** The entry with its times, where they are known. */
+  /** The entry with its times, if they are known. */
   timed(entry: JournalEntry): JournalEntry {
     const at = this.#now().toISOString();
     if (entry.type === 'step') return {...entry, at, ...this.#took(this.#steps.get(entry.id))};
@@ -96,7 +98,7 @@ export class JournalTimes {
   }
 }
 
-/** As it is called where it is tried again. */
+/** The name of a blob in retries. */
 function blobName({digest, to}: {readonly digest: string; readonly to: string}): string {
   return `${digest} to ${to}`;
 }

@@ -21,26 +21,29 @@ import {
 import type {FileLock} from '../places/file-lock.ts';
 import {type RunLock, takeRunLocks} from './run-locks.ts';
 
-/** What an applying run needs of its memory. What is done is always found at the destination; this saves the rest. */
+/**
+ * What a run remembers across processes. Completed work is always observed at the destination; the journal contains the
+ * rest.
+ */
 export interface Journal extends AsyncDisposable {
-  /** Whether an earlier run has written to it. */
+  /** Whether it has entries of an earlier run. */
   readonly continues: boolean;
-  /** What earlier runs and this one changed and have neither completed nor taken back. */
+  /** Changes by earlier runs and this one that were neither completed nor rolled back. */
   readonly unfinished: Unfinished;
-  /** The upload that an earlier run left for this blob. */
+  /** The upload of this blob that an earlier run left. */
   savedUpload(digest: Digest, to: string): SavedUpload | undefined;
-  /** What earlier runs and this one wrote down of a transfer, in order. */
+  /** The entries about transfers by earlier runs and this one, in order. */
   readonly transfer: readonly TransferEntry[];
-  /** For what must not be forgotten: resolves when it is on the disk. */
+  /** Records something that must not be lost: resolves when it is on disk. */
   append(entry: JournalEntry): Promise<void>;
-  /** For what is only told: a run that is killed may have done a little more than its journal says. */
+  /** Records something for information: a killed run may have done slightly more than its journal contains. */
   note(entry: JournalEntry): void;
-  /** Takes the times of what the run tells: the entries that follow have them. */
+  /** Takes times from an event of the run, for the entries that follow. */
   watch(event: RunEvent): void;
   end(result: RunEnd): Promise<void>;
 }
 
-/** Of a run that does nothing, and so has nothing to remember. */
+/** The journal of a run that changes nothing. */
 export const NO_JOURNAL: Journal = {
   continues: false,
   unfinished: unfinishedIn([]),
@@ -56,29 +59,29 @@ export const NO_JOURNAL: Journal = {
 export interface JournalOptions {
   readonly file: string;
   readonly plan: Digest;
-  /** Of a plan of transfers: written down, so that plans to come can find it. */
+  /** Transfers only: recorded so that later plans can find the transfer. */
   readonly transfer?: JournaledTransfer;
-  /** Of transfers: the locks that their projects have on this machine, whichever plan and journal a run has. */
+  /** Transfers only: the locks of the projects on this machine, which all plans and journals share. */
   readonly projectLocks?: readonly RunLock[];
   /**
-   * Go on with the uploads that another plan of the same work left. A copy that was killed plans anew when it is run
-   * again, and what is at the destination by then makes it another plan.
+   * Resume uploads of another plan for the same work. A killed copy makes a new plan when it is run again, which
+   * differs because of what is already at the destination.
    */
   readonly anyPlan?: boolean;
-  /** The time of day, for people who read the journal. */
+  /** The current time, for people who read the journal. */
   readonly now: () => Date;
-  /** No secret gets into the file. */
+  /** Keeps secrets out of the file. */
   readonly redactor: Redactor;
-  /** Ends the wait for a lock whose owner cannot be looked up. */
+  /** Ends the wait for a lock whose owner cannot be determined. */
   readonly signal?: AbortSignal;
-  /** Told where that wait begins. */
+  /** Called when that wait begins. */
   readonly notice?: (code: string, message: string) => void;
 }
 
 /**
- * Opens the journal of a plan, or begins it. The journal of another plan is renamed to `FILE.old`, unless images that
- * it deleted are still at a donor. What it says about half-sent blobs, cleanup policies that are off and folders of the
- * donor goes on to count.
+ * Opens or creates the journal of a plan. The journal of another plan is renamed to `FILE.old`, unless images that it
+ * deleted are still only at a donor. Its entries about incomplete uploads, disabled cleanup policies and directories of
+ * the donor remain valid.
  * @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_BUSY, JOURNAL_INVALID, JOURNAL_WRITE_FAILED
  */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
@@ -149,8 +152,8 @@ async function openLocked(
 }
 
 /**
- * The entry as it may be in a file. Undefined: an upload whose URL is a permission in itself (a presigned URL, or one
- * that holds a token) is remembered by this process alone; after a kill its blob starts anew.
+ * The entry as it may be written to a file. Undefined: an upload whose URL grants access (a presigned URL, or one with
+ * a token) is kept in memory only; after a kill, its blob is sent from the beginning.
  */
 function withoutSecrets(entry: JournalEntry, redactor: Redactor): JournalEntry | undefined {
   if (entry.type === 'upload') {
@@ -166,19 +169,20 @@ function withoutSecrets(entry: JournalEntry, redactor: Redactor): JournalEntry |
 }
 
 /**
- * What counts of another plan's journal: cleanup policies that are still off, to be put back all the same, and folders
- * that were made for the donor. Not its donor project: the review of this plan does not say that it would be deleted.
+ * The valid entries of another plan's journal: disabled cleanup policies, which still have to be restored, and
+ * directories that were created for the donor. Its donor project is not among them, because a review of this plan would
+ * not show that it is deleted.
  */
 function carriedOverFrom(entries: readonly JournalEntry[]): readonly TransferEntry[] {
   return [
     ...[...unfinishedIn(entries).paused].map(
       ([project, policy]) => ({type: 'pause', project, policy}) as const,
     ),
-    ...entries.filter((entry) => entry.type === 'made').filter(({what}) => what === 'folder'),
+    ...entries.filter((entry) => entry.type === 'made').filter(({what}) => what === 'directory'),
   ];
 }
 
-/** The uploads that were begun and not brought to an end, by `uploadKey`. */
+/** Uploads that were started and not completed, by `uploadKey`. */
 export function openUploads(entries: readonly JournalEntry[]): ReadonlyMap<string, SavedUpload> {
   const uploads = new Map<string, SavedUpload>();
   for (const entry of entries) {
@@ -196,7 +200,7 @@ export function uploadKey(digest: Digest, to: string): string {
   return `${digest} ${to}`;
 }
 
-/** This process was halted, and another one works with the journal by now. */
+/** This process was suspended, and another one uses the journal now. */
 function lockLost(file: string): TransshipError {
   return new TransshipError('JOURNAL_WRITE_FAILED', `another run took over the journal ${file}`, {
     side: 'local',

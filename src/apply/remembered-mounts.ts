@@ -1,7 +1,7 @@
 import type {Digest} from '../model/digest.ts';
 import {parsePlace} from '../model/place.ts';
 import type {BlobAction} from '../model/plan.ts';
-import type {MountBlob} from '../model/port.ts';
+import type {MountResult} from '../model/port.ts';
 import type {Repository, RepositoryPath} from '../model/reference.ts';
 import type {BlobLocations} from '../places/blob-locations.ts';
 import {uploadKey} from './journal.ts';
@@ -16,8 +16,6 @@ const WORTH_A_MOUNT = 14 * 1024;
 const WORTH_A_WRITE = 8 * 1024 * 1024;
 /** After this many consecutive declined mounts, no more are attempted at a registry in this run. */
 const ENOUGH_DECLINED = 3;
-
-type Outcome = Awaited<ReturnType<MountBlob>>;
 
 /** The mounts that were tried at one registry. */
 interface Trials {
@@ -53,8 +51,8 @@ export class RememberedMounts {
    */
   async mount(
     {digest, to, size}: BlobAction,
-    attempt: (from: RepositoryPath) => Promise<Outcome | undefined>,
-  ): Promise<Outcome | undefined> {
+    attempt: (from: RepositoryPath) => Promise<MountResult | undefined>,
+  ): Promise<MountResult | undefined> {
     const at = size < WORTH_A_MOUNT ? undefined : this.#repositoryOf(to);
     const from = at && (await this.#locations?.find(at, digest));
     if (at === undefined || from === undefined) return undefined;

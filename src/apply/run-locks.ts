@@ -64,7 +64,7 @@ async function takeOne(
     if (error instanceof TransshipError || signal?.aborted === true) throw error;
     throw new TransshipError('JOURNAL_WRITE_FAILED', `cannot lock ${file}: ${String(error)}`, {
       side: 'local',
-      hint: `name a file in a writable folder with --journal, or delete ${path} if it is in the way`,
+      hint: `name a file in a writable directory with --journal, or delete ${path} if it is in the way`,
       cause: error,
     });
   }

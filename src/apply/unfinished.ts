@@ -114,7 +114,7 @@ export function transferUnfinished(
     `an earlier transfer is not finished: ${tags}${of} ${deleted.size === 1 ? 'is' : 'are'} gone from the old path and ${deleted.size === 1 ? 'waits' : 'wait'} at ${at} (journal ${journal})`,
     {
       side: 'local',
-      hint: `complete it with "transship apply ${file}" (add --adopt-new-tags if tags were pushed since), or put the images back with "transship rollback ${file}" while the project is at its old path; then plan again`,
+      hint: `complete it with "transship apply ${file}" (add --adopt-new-tags if tags were pushed since), or restore the images with "transship rollback ${file}" while the project is at its old path; then plan again`,
     },
   );
 }

@@ -4,10 +4,10 @@ import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {parsePlace} from '../model/place.ts';
 import type {Check} from '../model/plan.ts';
-import {canonicalRegistry, formatRepository, type Tag} from '../model/reference.ts';
+import {formatRepository, type Tag} from '../model/reference.ts';
 import {parseAge} from '../plan/age.ts';
 import {readMigration} from '../plan/migration/read-migration.ts';
-import {splitHost} from '../plan/migration/registry-path.ts';
+import {parseHostAndPath} from '../plan/migration/registry-path.ts';
 import {policyWishes, type PolicyWishes} from './cleanup-policies.ts';
 import {readMigrationText} from './commands/plan-migration.ts';
 import {type GitLabFlags, openGitLab} from './gitlab-access.ts';
@@ -68,7 +68,7 @@ export function deletionReader(
   if (repositories.length === 0)
     throw usage('no repository was given', 'write host/repository, or --routes FILE.yaml');
   if (recursive === true) {
-    const roots = repositories.map(hostAndPath);
+    const roots = repositories.map(parseHostAndPath);
     return async (session) => withRules(await below(roots, session), wanted);
   }
   const names = repositories.map(repositoryName);
@@ -104,12 +104,12 @@ function taggedWishes(
 }
 
 /** Repositories, `host/path`, and what is to be said of those that could not be found. */
-interface Found {
+interface MatchedRepositories {
   readonly names: readonly string[];
   readonly checks: readonly Check[];
 }
 
-function withRules({names, checks}: Found, rules: DeleteRules): PolicyWishes {
+function withRules({names, checks}: MatchedRepositories, rules: DeleteRules): PolicyWishes {
   return {wishes: [...new Set(names)].map((repository) => ({repository, rules})), checks};
 }
 
@@ -117,7 +117,7 @@ function withRules({names, checks}: Found, rules: DeleteRules): PolicyWishes {
 async function below(
   roots: readonly {readonly host: string; readonly path: string}[],
   session: Session,
-): Promise<Found> {
+): Promise<MatchedRepositories> {
   const names: string[] = [];
   const checks: Check[] = [];
   for (const {host, path} of roots) {
@@ -141,7 +141,7 @@ async function inRoutes(
   file: string,
   side: 'source' | 'destination',
   session: Session,
-): Promise<Found> {
+): Promise<MatchedRepositories> {
   const migration = readMigration(await readMigrationText(file), file, session.environment);
   if (migration.kind !== 'copy')
     throw usage(`${file} moves projects and names no repositories`, 'name a file with routes');
@@ -233,14 +233,6 @@ function repositoryName(text: string): string {
     `${text} is not a repository of a registry`,
     'write host/repository, and select tags with --tag',
   );
-}
-
-/** `host` or `host/path`. @throws TransshipError USAGE */
-function hostAndPath(text: string): {readonly host: string; readonly path: string} {
-  const {host, path} = splitHost(text.includes('/') ? text : `${text}/`);
-  if (host === undefined || host.includes('@'))
-    throw usage(`${text} does not begin with a host`, 'write host or host/path');
-  return {host: canonicalRegistry(host), path: path.replace(/\/$/, '')};
 }
 
 function usage(message: string, hint: string): TransshipError {

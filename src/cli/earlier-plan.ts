@@ -66,7 +66,7 @@ export async function giveDelta(
       `the report ${deltaReport} cannot be written: ${why}`,
       {
         side: 'local',
-        hint: 'name a file in a writable folder with --delta-report',
+        hint: 'name a file in a writable directory with --delta-report',
         cause,
       },
     );

@@ -16,13 +16,13 @@ import type {Shard} from '../model/outcome.ts';
 import {forgetOldest, removeFile} from '../places/durable-file.ts';
 import type {EarlierTransfer} from '../plan/transfer/facts.ts';
 import type {Io} from './io.ts';
-import {privateFolder, stateFolder} from './user-folders.ts';
+import {privateDirectory, stateDirectory} from './user-directories.ts';
 
 /** The most of a journal that is read to see whose it is, in bytes: its first line names each project of its plan. */
 const FIRST_LINE_LIMIT = 1024 * 1024;
 /** Most journals are of one project, or of a few. */
 const FIRST_READ = 16 * 1024;
-/** Journals of one folder that are looked at; nobody has more transfers under way. */
+/** Journals of one directory that are looked at; nobody has more transfers under way. */
 const JOURNAL_LIMIT = 1_000;
 
 /**
@@ -50,8 +50,8 @@ export async function throwIfBegun(planFile: string, io: Machine): Promise<void>
 }
 
 /**
- * The journal of a plan: the one that was named; the one beside it, for a shard its own; else the one that the last run on this machine was
- * given.
+ * The journal of a plan: the one that was named; the one beside it, for a shard its own; else the one that the last run
+ * on this machine was given.
  */
 export async function journalOf(
   plan: Digest,
@@ -73,43 +73,43 @@ export async function journalOf(
 type Machine = Pick<Io, 'env' | 'home'>;
 
 /**
- * Remembers on this machine where the journal of a transfer is, until `forgetTransfer`: plans may be made in any folder.
- * Where that cannot be written, only journals beside the new plan are found.
+ * Remembers on this machine where the journal of a transfer is, until `forgetTransfer`: plans may be made in any
+ * directory. Where that cannot be written, only journals beside the new plan are found.
  */
 export async function rememberTransfer(journal: string, io: Machine): Promise<void> {
   try {
-    await privateFolder(stateFolder(io.env, io.home));
-    await privateFolder(rememberedFolder(io));
+    await privateDirectory(stateDirectory(io.env, io.home));
+    await privateDirectory(rememberedDirectory(io));
     await writeFile(rememberedAs(journal, io), resolve(journal), {mode: 0o600});
-    await forgetOldest(rememberedFolder(io), JOURNAL_LIMIT);
+    await forgetOldest(rememberedDirectory(io), JOURNAL_LIMIT);
   } catch {
     // See above.
   }
 }
 
 /**
- * The lock of a project: two plans of it, in two folders, have two journals. Undefined: there is nowhere to have it, and
- * runs are kept apart by their journals alone.
+ * The lock of a project: two plans of it, in two directories, have two journals. Undefined: there is nowhere to have
+ * it, and runs are kept apart by their journals alone.
  */
 export async function projectLock(
   gitlab: string,
   project: number,
   io: Machine,
 ): Promise<string | undefined> {
-  const folder = join(stateFolder(io.env, io.home), 'locks');
+  const directory = join(stateDirectory(io.env, io.home), 'locks');
   try {
-    await privateFolder(stateFolder(io.env, io.home));
-    await privateFolder(folder);
-    await access(folder, constants.W_OK);
+    await privateDirectory(stateDirectory(io.env, io.home));
+    await privateDirectory(directory);
+    await access(directory, constants.W_OK);
   } catch {
     return undefined;
   }
-  return join(folder, `${hexOf(digestOf(`${gitlab} ${project}`))}.lock`);
+  return join(directory, `${hexOf(digestOf(`${gitlab} ${project}`))}.lock`);
 }
 
 /**
- * For a transfer that came to its end, or changed nothing that is not as it was. A journal that is not beside its plan is
- * remembered all the same: nothing else leads there from the plan.
+ * For a transfer that came to its end, or changed nothing that is not as it was. A journal that is not beside its plan
+ * is remembered all the same: nothing else leads there from the plan.
  */
 export async function forgetTransfer(
   journal: string,
@@ -121,34 +121,36 @@ export async function forgetTransfer(
 }
 
 async function rememberedJournals(io: Machine): Promise<readonly string[]> {
-  const folder = rememberedFolder(io);
-  const names = await readdir(folder).catch(() => []);
-  const read = names.slice(0, JOURNAL_LIMIT).map((name) => readFile(join(folder, name), 'utf8'));
+  const directory = rememberedDirectory(io);
+  const names = await readdir(directory).catch(() => []);
+  const read = names.slice(0, JOURNAL_LIMIT).map((name) => readFile(join(directory, name), 'utf8'));
   return (await Promise.allSettled(read)).flatMap((one) =>
     one.status === 'fulfilled' ? [one.value] : [],
   );
 }
 
 function rememberedAs(journal: string, io: Machine): string {
-  return join(rememberedFolder(io), hexOf(digestOf(resolve(journal))));
+  return join(rememberedDirectory(io), hexOf(digestOf(resolve(journal))));
 }
 
-function rememberedFolder({env, home}: Machine): string {
-  return join(stateFolder(env, home), 'transfers');
+function rememberedDirectory({env, home}: Machine): string {
+  return join(stateDirectory(env, home), 'transfers');
 }
 
 /**
- * What journals say about earlier transfers of this project: those in a folder, and those of transfers that were begun on
- * this machine. Files that are none are passed over.
+ * What journals say about earlier transfers of this project: those in a directory, and those of transfers that were
+ * begun on this machine. Files that are none are passed over.
  */
 export async function findEarlierTransfers(
-  folder: string,
+  directory: string,
   gitlab: string,
   project: number,
   io: Machine,
 ): Promise<readonly EarlierTransfer[]> {
-  const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.ndjson'));
-  const beside = names.slice(0, JOURNAL_LIMIT).map((name) => resolve(folder, name));
+  const names = (await readdir(directory).catch(() => [])).filter((name) =>
+    name.endsWith('.ndjson'),
+  );
+  const beside = names.slice(0, JOURNAL_LIMIT).map((name) => resolve(directory, name));
   const found: EarlierTransfer[] = [];
   for (const file of new Set([...beside, ...(await rememberedJournals(io))])) {
     const transfer = (await firstRun(file).catch(() => undefined))?.transfer;

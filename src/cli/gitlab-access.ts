@@ -38,8 +38,8 @@ export function addGitLabFlags(command: Command): Command {
 }
 
 /**
- * Opens the instance that the flags or the environment name, or else the user in another way. The token never comes from the command line, where other
- * users of the machine could read it.
+ * Opens the instance that the flags or the environment name, or else the user in another way. The token never comes from
+ * the command line, where other users of the machine could read it.
  * @throws TransshipError USAGE, FILE_UNREADABLE, HOST_NOT_NAMED
  */
 export async function openGitLab(

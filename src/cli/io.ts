@@ -40,7 +40,9 @@ export interface Io {
   readonly retry?: RetryPolicy;
   /** How long to wait for what GitLab does. Default: the GitLab client's. */
   readonly patience?: Patience;
-  /** Folders that must not outlive the process, as long as they are there. Default: nobody removes them at its end. */
+  /**
+   * Directories that must not outlive the process, as long as they are there. Default: nobody removes them at its end.
+   */
   readonly temporary?: Set<string>;
   /** Calls the listener whenever the user asks how far it is (SIGUSR2). @returns ends that */
   readonly onStateWanted?: (listener: () => void) => () => void;

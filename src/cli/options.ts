@@ -89,7 +89,7 @@ export function addHostFlags(command: Command): Command {
     )
     .option(
       '--archive-parts <dir>',
-      'also look for parts of archives in this folder (repeatable)',
+      'also look for parts of archives in this directory (repeatable)',
       collect,
     );
 }

@@ -30,7 +30,7 @@ export async function throwIfSameFile(
 
 async function realPath(file: string): Promise<string> {
   return await realpath(file).catch(async () => {
-    const folder = resolve(dirname(file));
-    return join(await realpath(folder).catch(() => folder), basename(file));
+    const directory = resolve(dirname(file));
+    return join(await realpath(directory).catch(() => directory), basename(file));
   });
 }

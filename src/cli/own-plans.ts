@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import {type Digest, hexOf} from '../model/digest.ts';
 import {forgetOldest} from '../places/durable-file.ts';
 import type {Io} from './io.ts';
-import {privateFolder, stateFolder} from './user-folders.ts';
+import {privateDirectory, stateDirectory} from './user-directories.ts';
 
 /** Plans that are remembered; those that were made longest ago are forgotten. */
 const MOST = 1000;
@@ -11,17 +11,17 @@ const MOST = 1000;
 type Machine = Pick<Io, 'env' | 'home'>;
 
 /**
- * Remembers that a plan was made here, by its id: an empty file in the state folder. Where that cannot be written, the
- * plan counts as one from elsewhere, whose hosts and folders have to be named once more.
+ * Remembers that a plan was made here, by its id: an empty file in the state directory. Where that cannot be written,
+ * the plan counts as one from elsewhere, whose hosts and directories have to be named once more.
  */
 export async function rememberPlan(id: Digest, io: Machine): Promise<void> {
-  const folder = folderOf(io);
+  const directory = directoryOf(io);
   try {
-    await privateFolder(stateFolder(io.env, io.home));
-    await privateFolder(folder);
-    await writeFile(join(folder, hexOf(id)), '', {flag: 'a', mode: 0o600});
-    await utimes(join(folder, hexOf(id)), new Date(), new Date());
-    await forgetOldest(folder, MOST);
+    await privateDirectory(stateDirectory(io.env, io.home));
+    await privateDirectory(directory);
+    await writeFile(join(directory, hexOf(id)), '', {flag: 'a', mode: 0o600});
+    await utimes(join(directory, hexOf(id)), new Date(), new Date());
+    await forgetOldest(directory, MOST);
   } catch {
     // See above.
   }
@@ -30,12 +30,12 @@ export async function rememberPlan(id: Digest, io: Machine): Promise<void> {
 /** Whether the plan was made here, by this user. */
 export async function isOwnPlan(id: Digest, io: Machine): Promise<boolean> {
   try {
-    return (await stat(join(folderOf(io), hexOf(id)))).isFile();
+    return (await stat(join(directoryOf(io), hexOf(id)))).isFile();
   } catch {
     return false;
   }
 }
 
-function folderOf({env, home}: Machine): string {
-  return join(stateFolder(env, home), 'plans');
+function directoryOf({env, home}: Machine): string {
+  return join(stateDirectory(env, home), 'plans');
 }

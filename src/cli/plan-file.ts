@@ -36,7 +36,7 @@ function planFileText(file: string, plan: Plan): string {
     : `\nThe plan is in ${file}. To apply it: transship apply ${file}\n`;
 }
 
-/** A plan that a command line names, and the file that its journal and its donor folders are beside. */
+/** A plan that a command line names, and the file that its journal and its donor directories are beside. */
 interface GivenPlan {
   readonly plan: Plan;
   readonly file: string;

@@ -9,7 +9,7 @@ import type {ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
 import type {FileProblem} from '../model/file-problem.ts';
 import type {MoveWish, TransferPlan, TransferWish} from '../model/transfer-plan.ts';
-import {strangerAmongLayouts} from '../places/layout-folder.ts';
+import {strangerAmongLayouts} from '../places/layout-directory.ts';
 import type {TransferMigration} from '../plan/migration/migration.ts';
 import type {TransferFacts} from '../plan/transfer/facts.ts';
 import {makeTransferPlan, type MoveFacts} from '../plan/transfer/transfer-plan.ts';
@@ -22,14 +22,14 @@ import {namedGitLab} from './plan-trust.ts';
 import type {ProgressFlags} from './reporters/choose.ts';
 import {withSession} from './session.ts';
 import {
-  folderFrom,
+  directoryFrom,
   isCiJob,
-  planFolder,
+  planDirectory,
   readGroupWish,
   readMoveWish,
   relativeTo,
 } from './transfer-wish.ts';
-import {freeBytes} from './user-folders.ts';
+import {freeBytes} from './user-directories.ts';
 
 /** How transfers are planned, whoever says which. */
 export interface PlanningFlags extends PolicyFlag {
@@ -47,7 +47,7 @@ export function addPlanningFlags(command: Command): Command {
     .option('--create-donor', 'transfers: create the donor project when the plan is applied')
     .option(
       '--donor-on-this-machine',
-      'transfers in a CI job: confirm that the donor folder outlives the job and that "apply" runs on the same machine',
+      'transfers in a CI job: confirm that the donor directory outlives the job and that "apply" runs on the same machine',
     )
     .option('--staged', 'transfers: use the donor even if GitLab could move the images itself')
     .option(
@@ -77,7 +77,7 @@ export async function planMoves(
   io: Io,
   session: Session,
 ): Promise<TransferPlan> {
-  const base = planFolder(flags.out);
+  const base = planDirectory(flags.out);
   const surroundings = surroundingsOf(base, access, io, session);
   const question = {
     staged: flags.staged === true,
@@ -91,7 +91,7 @@ export async function planMoves(
     return {...found, earlier};
   };
   const facts: MoveFacts[] = [];
-  const refusals: Refusal[] = [];
+  const refusals: RefusedMove[] = [];
   const {reading: call} = session;
   for (const move of wish.moves) {
     try {
@@ -112,13 +112,13 @@ export async function planMoves(
   return makeTransferPlan(wish.gitlab, facts);
 }
 
-interface Refusal {
+interface RefusedMove {
   readonly error: TransshipError;
   readonly at: NonNullable<MoveWish['at']>;
 }
 
 /** @throws TransshipError the first, with all of them and their lines */
-function throwRefusals(refusals: readonly Refusal[]): void {
+function throwRefusals(refusals: readonly RefusedMove[]): void {
   const [first] = refusals;
   if (first === undefined) return;
   const {code, message, side, hint, retry, status} = first.error;
@@ -138,8 +138,8 @@ function surroundingsOf(
     tokenKind: access.tokenKind,
     openRegistry: (host, side) => access.openRegistry(host, side),
     openDonor: (name) => relativeTo(base, places).destination(name),
-    freeBytes: (folder) => freeBytes(folderFrom(base, folder)),
-    strangerAt: (folder) => strangerAmongLayouts(folderFrom(base, folder)),
+    freeBytes: (directory) => freeBytes(directoryFrom(base, directory)),
+    strangerAt: (directory) => strangerAmongLayouts(directoryFrom(base, directory)),
     isJob: isCiJob(io.env),
     now: () => io.now().getTime(),
     trial: call,
@@ -199,7 +199,7 @@ function wishesOf(
   out: string | undefined,
 ): readonly MoveWish[] {
   const wishes: MoveWish[] = [];
-  const refusals: Refusal[] = [];
+  const refusals: RefusedMove[] = [];
   for (const {at, kind, from, to, donor} of moves) {
     const place = {file, ...at};
     try {
@@ -216,11 +216,11 @@ function wishesOf(
     }
   }
   throwRefusals(refusals);
-  return withOwnFolders(wishes);
+  return withOwnDirectories(wishes);
 }
 
-/** A folder is the donor of one project: where several are to use it, each has a folder of its own below it. */
-function withOwnFolders(wishes: readonly MoveWish[]): readonly MoveWish[] {
+/** A directory is the donor of one project: where several are to use it, each has a directory of its own below it. */
+function withOwnDirectories(wishes: readonly MoveWish[]): readonly MoveWish[] {
   const users = Map.groupBy(wishes, ({donor}) => `${donor.kind} ${donor.path}`);
   return wishes.map((wish) => {
     const {donor} = wish;

@@ -10,7 +10,7 @@ import type {Io} from './io.ts';
 import {collect} from './options.ts';
 import {isOwnPlan} from './own-plans.ts';
 import {addReviewFlags, type ReviewFlags, throwUnlessReviewed} from './plan-review.ts';
-import {folderFrom} from './transfer-wish.ts';
+import {directoryFrom} from './transfer-wish.ts';
 
 /** Flags of the commands that follow a plan file. */
 export interface TrustFlags extends GitLabFlags, ReviewFlags {
@@ -20,15 +20,15 @@ export interface TrustFlags extends GitLabFlags, ReviewFlags {
 export function addTrustFlags(command: Command): Command {
   return addReviewFlags(command).option(
     '--allow-path <dir>',
-    'let a plan made on another machine use files below this folder (repeatable; default: the working directory)',
+    'let a plan made on another machine use files below this directory (repeatable; default: the working directory)',
     collect,
   );
 }
 
 /**
- * What a plan file may have done with what belongs to the user: their tokens, logins and files. The hosts and folders of
- * a plan that was made here were named by the user when it was made. Everybody can write another plan, and give it the
- * id that fits: of such a plan only what the user names counts, or what they agree to at a terminal.
+ * What a plan file may have done with what belongs to the user: their tokens, logins and files. The hosts and
+ * directories of a plan that was made here were named by the user when it was made. Everybody can write another plan,
+ * and give it the id that fits: of such a plan only what the user names counts, or what they agree to at a terminal.
  */
 export class PlanTrust {
   readonly #isOwn: boolean;
@@ -181,12 +181,14 @@ function localPlaces(plan: Plan): readonly Place[] {
   return [...places].map(parsePlace);
 }
 
-/** Every file and folder that a plan names, each once. The donors of transfers are relative to the plan's own file. */
+/**
+ * Every file and directory that a plan names, each once. The donors of transfers are relative to the plan's own file.
+ */
 function filesOf(plan: Plan, places: readonly Place[], planFile: string): readonly string[] {
   const files = new Set(places.flatMap((place) => ('file' in place ? [place.file] : [])));
   if (plan.kind === 'copy') return [...files];
   for (const {donor} of plan.moves) if (donor.kind === 'directory') files.add(donor.path);
-  return [...files].map((file) => folderFrom(dirname(planFile), file));
+  return [...files].map((file) => directoryFrom(dirname(planFile), file));
 }
 
 /** The path without links; of what is not there, as far as it is there. */

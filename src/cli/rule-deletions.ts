@@ -10,7 +10,7 @@ import {timeOf} from '../plan/age.ts';
 import {attachmentSubject} from '../plan/candidate.ts';
 import {compareText} from '../plan/compare.ts';
 import {makeCopyPlan} from '../plan/copy-plan.ts';
-import {choose, type ChosenTags, type SeenRepository} from '../plan/delete-rules.ts';
+import {chooseTags, type ChosenTags, type SeenRepository} from '../plan/delete-rules.ts';
 import type {WantedDeletion} from '../plan/delete-steps.ts';
 import {tagSelector} from '../plan/filters.ts';
 import {deletionRefused} from '../library/plan-deletions.ts';
@@ -20,7 +20,7 @@ import type {Session} from '../library/session.ts';
 const REPOSITORIES_AT_ONCE = 4;
 
 /**
- * Plans the deletion of what rules choose in some repositories. Of several repositories, one that refuses deletions forbids
+ * Plans the deletion of tags that rules select in some repositories. Of several repositories, one that refuses deletions forbids
  * the plan, and the others are looked at all the same; one without tags is left out.
  * @param findings what else was found out about the wishes
  * @throws TransshipError the refusals of a registry; FILTER_INVALID
@@ -66,7 +66,7 @@ async function chooseIn(
   session: Session,
 ): Promise<ChosenTags & {readonly content: TaggedContent}> {
   const seen = await look(wish, session);
-  return {...choose(wish, seen), content: seen.content};
+  return {...chooseTags(wish, seen), content: seen.content};
 }
 
 async function look(wish: DeleteWish, session: Session): Promise<SeenRepository> {

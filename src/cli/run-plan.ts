@@ -5,7 +5,7 @@ import {restoreDeleted} from '../apply/restore-tags.ts';
 import {undoBeside} from '../apply/undo-file.ts';
 import {
   type ApplyOptions,
-  noJournalFolder,
+  noJournalDirectory,
   openPlanJournal,
   tellingOfStop,
 } from '../library/apply-plan.ts';
@@ -17,7 +17,7 @@ import {type CopyPlan, type DeleteStep, deletionsOf, type Wish} from '../model/p
 import {counted} from '../report/words.ts';
 import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
-import {privateFolder, stateFolder} from './user-folders.ts';
+import {privateDirectory, stateDirectory} from './user-directories.ts';
 
 /** What the flags say of how images are copied. */
 export function runOptions({onFailure, jobs, chunkSize, limitRate}: RunFlags): ApplyOptions {
@@ -62,11 +62,11 @@ async function confirmed(deletions: readonly DeleteStep[], ask: Io['ask']): Prom
  * @throws TransshipError JOURNAL_WRITE_FAILED
  */
 export async function journalOfWish(wish: Wish, {env, home}: Io): Promise<string> {
-  const folder = stateFolder(env, home);
+  const directory = stateDirectory(env, home);
   const key = hexOf(digestOf(JSON.stringify(wish))).slice(0, 32);
-  const file = join(folder, `${key}.journal.ndjson`);
-  await privateFolder(folder).catch((cause: unknown) => {
-    throw noJournalFolder(file, cause);
+  const file = join(directory, `${key}.journal.ndjson`);
+  await privateDirectory(directory).catch((cause: unknown) => {
+    throw noJournalDirectory(file, cause);
   });
   return file;
 }

@@ -108,7 +108,7 @@ export async function writeReport(
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new TransshipError('FILE_WRITE_FAILED', `the report ${file} cannot be written: ${why}`, {
       side: 'local',
-      hint: `name a file in a writable folder with ${flag}; the run itself is recorded in its journal`,
+      hint: `name a file in a writable directory with ${flag}; the run itself is recorded in its journal`,
       cause,
     });
   });

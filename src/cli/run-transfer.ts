@@ -43,7 +43,7 @@ import {
   throwIfForbidden,
 } from '../library/apply-plan.ts';
 import type {Session} from '../library/session.ts';
-import {folderFrom, isCiJob, relativeTo} from './transfer-wish.ts';
+import {directoryFrom, isCiJob, relativeTo} from './transfer-wish.ts';
 
 export interface TransferRunFlags extends RunFlags, GitLabFlags {
   readonly yes?: boolean;
@@ -143,7 +143,7 @@ async function verifyMove(
 
   const proof = flags.read === true ? byRehashing({plan: plan.id, retry, report}) : undefined;
   const lookout = {
-    context: {repositories, gitlab, folderOf: (place: string) => folderFrom(base, place)},
+    context: {repositories, gitlab, directoryOf: (place: string) => directoryFrom(base, place)},
     call: reading,
     progress: {where},
   };
@@ -248,21 +248,21 @@ function throwIfLostWithJob({moves}: TransferPlan, {env}: Io): void {
     if (way !== 'staged' || !isOfJob(donor)) continue;
     throw new TransshipError(
       'DONOR_UNFIT',
-      `this is a CI job, and the donor folder ${donor.path} may be deleted with it`,
+      `this is a CI job, and the donor directory ${donor.path} may be deleted with it`,
       {
         side: 'local',
-        hint: 'plan again with a project as --donor; or, if the folder outlives the job, with --donor-on-this-machine',
+        hint: 'plan again with a project as --donor; or, if the directory outlives the job, with --donor-on-this-machine',
       },
     );
   }
 }
 
-/** Folders that may be deleted with the CI job that applies the plan. */
+/** Directories that may be deleted with the CI job that applies the plan. */
 function isOfJob(donor: Donor): boolean {
   return donor.kind === 'directory' && donor.onThisMachine !== true;
 }
 
-/** In a CI job, a native move has no other way by a folder that would be lost with the job. */
+/** In a CI job, a native move has no other way by a directory that would be lost with the job. */
 function withoutLost(plan: TransferPlan, {env}: Io): TransferPlan {
   if (!isCiJob(env)) return plan;
   const moves = plan.moves.map(({fallback, ...move}) =>
@@ -295,7 +295,7 @@ async function contextOf(command: TransferCommand, journal: Journal): Promise<Tr
   return {
     ...(await accessFor(command)),
     repositories: relativeTo(base, places),
-    folderOf: (place) => folderFrom(base, place),
+    directoryOf: (place) => directoryFrom(base, place),
     journal,
     report,
     ...(limits ? {limits} : {}),

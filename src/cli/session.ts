@@ -5,7 +5,7 @@ import type {HostFlags, LimitFlags} from './options.ts';
 import type {PlanTrust} from './plan-trust.ts';
 import {debugLog} from './reporters/debug-log.ts';
 import {openReporter, type ProgressFlags} from './reporters/choose.ts';
-import {cacheFolder} from './user-folders.ts';
+import {cacheDirectory} from './user-directories.ts';
 
 /** Flags of what talks to registries. */
 type SessionFlags = HostFlags & LimitFlags & ProgressFlags & GitLabFlags;
@@ -48,7 +48,7 @@ export async function withSession<T>(
     ...(insecure ? {insecure} : {}),
     ...(allowUnsafeRedirects ? {allowUnsafeRedirects} : {}),
     ...(archiveParts ? {archiveParts} : {}),
-    ...(cache === true ? {cacheFolder: cacheFolder(env, home)} : {}),
+    ...(cache === true ? {cacheDirectory: cacheDirectory(env, home)} : {}),
     ...(Object.keys(limits).length === 0 ? {} : {limits}),
     ...(isDebugging === true ? {observe: debugLog(io, form)} : {}),
     ...(timer ? {timer} : {}),

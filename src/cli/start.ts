@@ -4,7 +4,7 @@ import {VERSION} from '../model/product.ts';
 import {askAtTerminal, type Io, listenForSignals} from './io.ts';
 import {printError, redactedSink, redactedStream} from './print-error.ts';
 import {errorStyle, runProgram} from './program.ts';
-import {homeFolder} from './user-folders.ts';
+import {homeDirectory} from './user-directories.ts';
 
 /** What Node ends with where a module waits for ever; where a function does, it would end as if all were done. */
 const UNSETTLED = 13;
@@ -29,7 +29,7 @@ export async function start(): Promise<void> {
 
   const temporary = new Set<string>();
   process.once('exit', () => {
-    for (const folder of temporary) rmSync(folder, {recursive: true, force: true});
+    for (const directory of temporary) rmSync(directory, {recursive: true, force: true});
   });
 
   const io: Io = {
@@ -40,7 +40,7 @@ export async function start(): Promise<void> {
     stdin: () => process.stdin,
     ...(stderr.isTTY && process.stdin.isTTY ? {ask: askAtTerminal(process.stdin, stderr)} : {}),
     env: process.env,
-    home: homeFolder(),
+    home: homeDirectory(),
     uid: process.getuid?.(),
     now: () => new Date(),
     redactor,

@@ -14,8 +14,8 @@ export interface TransferFlags {
 /**
  * Reads how one project is to move, as flags or a migration file say it. Projects are named by full path, id, or address,
  * as copied from a browser or for git. A donor with a `/` inside or a number is a project of the instance; one that begins
- * with `.` or `/`, or is another single word, is a folder. A relative one is relative to the current folder here, and to
- * that of the plan's file in the wish.
+ * with `.` or `/`, or is another single word, is a directory. A relative one is relative to the current directory here,
+ * and to that of the plan's file in the wish.
  * @param gitlab the address of the instance
  * @throws TransshipError USAGE
  */
@@ -54,14 +54,14 @@ function readDonor(
   project: string,
   gitlab: string,
 ): MoveWish['donor'] {
-  const base = planFolder(out);
+  const base = planDirectory(out);
   if (donor === undefined)
     return {kind: 'directory', path: donorPath(join('.', 'transship-donor', project), base)};
   const isProject = isAddress(donor) || /^\d+$|^[^./].*\//s.test(donor);
   if (isProject) return {kind: 'project', path: pathOf(donor, gitlab, '--donor')};
   if (donor !== '' && !donor.includes(':'))
     return {kind: 'directory', path: donorPath(donor, base)};
-  throw usage(`"${donor}" cannot be a donor`, 'name a folder without ":", or a project');
+  throw usage(`"${donor}" cannot be a donor`, 'name a directory without ":", or a project');
 }
 
 /**
@@ -91,9 +91,20 @@ function pathIn(address: string, gitlab: string, what: string): string {
     );
   }
   const [path = ''] = url.pathname.slice(base.length + 1).split('/-/');
-  return decodeURIComponent(path)
+  return decoded(path, address, what)
     .replace(/\/$/, '')
     .replace(/\.git$/, '');
+}
+
+function decoded(path: string, address: string, what: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    throw usage(
+      `${what} "${address}" is not an address: its percent-encoding is broken`,
+      'copy the address from the browser, or write group/project',
+    );
+  }
 }
 
 function donorPath(donor: string, base: string): string {
@@ -102,20 +113,22 @@ function donorPath(donor: string, base: string): string {
   return path.startsWith('..') ? path : `./${path}`;
 }
 
-/** The folder that relative donors of a plan are relative to: that of its file; the current one for a plan on stdout. */
-export function planFolder(out: string | undefined): string {
+/**
+ * The directory that relative donors of a plan are relative to: that of its file; the current one for a plan on stdout.
+ */
+export function planDirectory(out: string | undefined): string {
   return out === undefined || out.startsWith('/dev/') ? resolve('.') : dirname(resolve(out));
 }
 
-/** Where a donor folder, or a layout in it, is on this machine. @param base see `planFolder` */
-export function folderFrom(base: string, place: string): string {
+/** Where a donor directory, or a layout in it, is on this machine. @param base see `planDirectory` */
+export function directoryFrom(base: string, place: string): string {
   return resolve(base, place.replace(/^oci:/, ''));
 }
 
-/** The repositories of a plan whose layouts may be named relative to its file. @param base see `planFolder` */
+/** The repositories of a plan whose layouts may be named relative to its file. @param base see `planDirectory` */
 export function relativeTo(base: string, repositories: Repositories): Repositories {
   const located = (name: string): string =>
-    name.startsWith('oci:') ? `oci:${folderFrom(base, name)}` : name;
+    name.startsWith('oci:') ? `oci:${directoryFrom(base, name)}` : name;
   return {
     source: (name) => repositories.source(located(name)),
     destination: (name) => repositories.destination(located(name)),

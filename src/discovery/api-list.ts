@@ -6,7 +6,7 @@ import type {Call} from '../model/port.ts';
 import type {z} from '../model/schema.ts';
 import type {Credentials} from '../registry/credentials/credentials.ts';
 import {NAME_LIMITS} from '../registry/paging.ts';
-import {refusal} from '../registry/refusal.ts';
+import {registryRefusal} from '../registry/refusal.ts';
 
 /** Options for listing repositories with a product's API. */
 export interface ListerOptions {
@@ -125,7 +125,7 @@ async function notListed(
   {name, hint}: ProductApi,
   response: HttpResponse,
 ): Promise<TransshipError> {
-  const why = await refusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
+  const why = await registryRefusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
   if (response.header('x-ratelimit-remaining') === '0') return rateLimited(why);
   return saysNotListed(why) ? repositoriesNotListed(name, why.message, hint, why) : why;
 }

@@ -7,7 +7,7 @@ import type {Call, ListedRepository, RepositoryLister} from '../model/port.ts';
 import {DOCKER_HUB, isWithin} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
 import type {Credentials} from '../registry/credentials/credentials.ts';
-import {refusal} from '../registry/refusal.ts';
+import {registryRefusal} from '../registry/refusal.ts';
 import {
   type ProductApi,
   type ApiList,
@@ -116,7 +116,7 @@ class HubLogin {
       body: {kind: 'bytes', bytes: tokenRequest(credentials), secret: true},
       readLimit: TOKEN_LIMIT,
     });
-    if (response.status !== 200) throw await refusal(response, {ofTokenService: true});
+    if (response.status !== 200) throw await registryRefusal(response, {ofTokenService: true});
     const {bytes} = await response.read(TOKEN_LIMIT);
     const token = readJson(bytes, tokenSchema)?.access_token;
     if (token !== undefined) {

@@ -89,8 +89,8 @@ export const CODE_ENTRIES: readonly CodeEntry[] = [
   },
   {
     codes: ['HOST_NOT_NAMED', 'PATH_NOT_ALLOWED'],
-    meaning: 'a plan made on another machine names a host or a folder that you did not name',
-    remedy: 'name the host or folder as the hint says, if you trust the plan',
+    meaning: 'a plan made on another machine names a host or a directory that you did not name',
+    remedy: 'name the host or directory as the hint says, if you trust the plan',
   },
   {
     codes: ['SCHEMA1_UNSUPPORTED'],
@@ -284,7 +284,7 @@ export const CODE_ENTRIES: readonly CodeEntry[] = [
     codes: ['JOURNAL_WRITE_FAILED', 'FILE_WRITE_FAILED', 'JOURNAL_BUSY'],
     meaning:
       'the disk is full or not writable; another process holds the journal, or works on the project',
-    remedy: 'free space, name a writable folder, or wait for the other run',
+    remedy: 'free space, name a writable directory, or wait for the other run',
   },
   {
     codes: ['INTERNAL'],

@@ -9,7 +9,7 @@ import {TransshipError} from '../model/error.ts';
 import {DOCUMENT_LIMITS, type JsonError, parseJson, readJson} from '../model/json.ts';
 import type {Call} from '../model/port.ts';
 import {list, z} from '../model/schema.ts';
-import {refusal, type RefusalContext} from './refusal.ts';
+import {gitlabRefusal, type GitLabRefusalContext} from './refusal.ts';
 
 /**
  * Reads the address of a GitLab instance: a host alone means https, a path is kept (relative URL installations), and
@@ -120,7 +120,7 @@ export interface ApiRequest extends Call {
   /** How long GitLab may take to answer, in ms. */
   readonly headersTimeoutMs?: number;
   /** What a refusal means here. */
-  readonly refused?: RefusalContext;
+  readonly refused?: GitLabRefusalContext;
 }
 
 /** Writes the path of an API call; what is put into it is percent-encoded, so `group/project` is one part. */
@@ -147,11 +147,11 @@ export class Connection {
     this.#token = token;
   }
 
-  /** @throws TransshipError what `refusal` makes of an answer that is no success, and what `HttpClient.send` throws */
+  /** @throws TransshipError what `gitlabRefusal` makes of an answer that is no success, and what `HttpClient.send` throws */
   async send(request: ApiRequest): Promise<HttpResponse> {
     const answer = await this.#sendOnce(request);
     if (isSuccess(answer)) return answer;
-    throw await refusal(answer, request.refused);
+    throw await gitlabRefusal(answer, request.refused);
   }
 
   async read<T>(request: ApiRequest, schema: z.ZodType<T>): Promise<T> {
@@ -162,7 +162,7 @@ export class Connection {
   async find<T>(request: ApiRequest, schema: z.ZodType<T>): Promise<T | undefined> {
     const answer = await this.#sendOnce(request);
     if (isSuccess(answer)) return parse(answer, schema);
-    const error = await refusal(answer, request.refused);
+    const error = await gitlabRefusal(answer, request.refused);
     if (error.status === 404 && error.code !== 'NOT_GITLAB') return undefined;
     throw error;
   }
@@ -171,7 +171,7 @@ export class Connection {
   async remove(request: ApiRequest & {readonly method: 'DELETE'}): Promise<'accepted' | 'absent'> {
     const answer = await this.#sendOnce(request);
     if (isSuccess(answer) && (await isEmptyOrJson(answer))) return 'accepted';
-    const error = await refusal(answer, request.refused);
+    const error = await gitlabRefusal(answer, request.refused);
     if (error.status === 404 && error.code !== 'NOT_GITLAB') return 'absent';
     throw error;
   }

@@ -1,3 +1,4 @@
+import type {Visibility} from '../model/plan.ts';
 import {isHostName} from '../model/reference.ts';
 import {z} from '../model/schema.ts';
 
@@ -109,11 +110,6 @@ export const transferLocationSchema = z
   .object({id: z.int(), full_path: z.string()})
   .transform(({id, full_path}): TransferLocation => ({id, fullPath: full_path}));
 
-/** The first part of a full path: the top-level group or the user. */
-export function rootOf(fullPath: string): string {
-  return fullPath.split('/')[0] ?? '';
-}
-
 /**
  * Deletes old tags regularly (GitLab: doc/user/packages/container_registry/reduce_container_registry_storage.md).
  * The names are those of the API's, so that a policy can be put back as it was.
@@ -148,8 +144,6 @@ const cleanupPolicySchema = z
 
 /** Who may use a project's registry: `enabled` everybody who sees the project, `private` its members. */
 export type RegistryAccess = 'enabled' | 'private' | 'disabled';
-
-export type Visibility = 'private' | 'internal' | 'public';
 
 /** A project, as far as a move of its images depends on it. */
 export interface Project {

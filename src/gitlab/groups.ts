@@ -1,4 +1,5 @@
 import {TransshipError} from '../model/error.ts';
+import type {Visibility} from '../model/plan.ts';
 import type {Call} from '../model/port.ts';
 import {z} from '../model/schema.ts';
 import {confirm, DEFAULT_PATIENCE, type Patience} from './confirm.ts';
@@ -14,14 +15,13 @@ import {
   projectSchema,
   type TransferLocation,
   transferLocationSchema,
-  type Visibility,
 } from './entities.ts';
-import type {RefusalContext} from './refusal.ts';
+import type {GitLabRefusalContext} from './refusal.ts';
 
 /** The registry is asked about every project of the group before the answer (it was seen to take a minute). */
 const SLOW_ANSWER_MS = 180_000;
 
-const REFUSED: RefusalContext = {
+const REFUSED: GitLabRefusalContext = {
   forbidden: {
     code: 'TRANSFER_FORBIDDEN',
     hint: 'use the token of a group owner who can create subgroups in the target group',

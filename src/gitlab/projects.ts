@@ -1,4 +1,5 @@
 import {TransshipError} from '../model/error.ts';
+import type {Visibility} from '../model/plan.ts';
 import type {Call} from '../model/port.ts';
 import {z} from '../model/schema.ts';
 import {confirm, DEFAULT_PATIENCE, type Patience} from './confirm.ts';
@@ -11,14 +12,13 @@ import {
   type RegistryAccess,
   type TransferLocation,
   transferLocationSchema,
-  type Visibility,
 } from './entities.ts';
-import type {RefusalContext} from './refusal.ts';
+import type {GitLabRefusalContext} from './refusal.ts';
 
 /** A transfer updates the routes of everything in the project before it is answered. */
 const SLOW_ANSWER_MS = 180_000;
 
-const TRANSFER_REFUSED: RefusalContext = {
+const TRANSFER_REFUSED: GitLabRefusalContext = {
   forbidden: {
     code: 'TRANSFER_FORBIDDEN',
     hint: 'use the token of a project owner who can create projects in the target namespace',

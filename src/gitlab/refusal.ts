@@ -11,25 +11,25 @@ const BODY_LIMIT = 64 * 1024;
 /** GitLab's words in a message, in characters. */
 const WORDS_LIMIT = 600;
 
-interface Explanation {
+interface RefusalMeaning {
   readonly code: ErrorCode;
   readonly hint: string;
   readonly retry?: boolean;
 }
 
 /** What single statuses mean for one call, where it is more than in general. */
-export interface RefusalContext {
-  readonly forbidden?: Explanation;
-  readonly notFound?: Explanation;
+export interface GitLabRefusalContext {
+  readonly forbidden?: RefusalMeaning;
+  readonly notFound?: RefusalMeaning;
 }
 
 /**
  * Puts an answer that is not what was asked for into an error, with GitLab's own words. Reads the body.
  * The one place where GitLab's statuses and texts are given a meaning.
  */
-export async function refusal(
+export async function gitlabRefusal(
   answer: HttpResponse,
-  context: RefusalContext = {},
+  context: GitLabRefusalContext = {},
 ): Promise<TransshipError> {
   const {request, status} = answer;
   const {words, isForeign} = await readWords(answer);
@@ -52,8 +52,8 @@ function explain(
   status: number,
   words: string,
   isForeign: boolean,
-  context: RefusalContext,
-): Explanation {
+  context: GitLabRefusalContext,
+): RefusalMeaning {
   const known =
     status >= 400 && status < 500 && REFUSAL_TEXTS.find(({pattern}) => pattern.test(words));
   if (known) return known;
@@ -91,7 +91,7 @@ function explain(
       }
     );
   }
-  const fallback: Explanation = {
+  const fallback: RefusalMeaning = {
     code: 'GITLAB_REFUSED',
     hint: 'rejected by GitLab; see its message above',
   };
@@ -149,7 +149,7 @@ function inOneLine(text: string): string {
 }
 
 /** A message of GitLab's, and what it means. */
-interface RefusalText extends Explanation {
+interface RefusalText extends RefusalMeaning {
   /** Searched for in the response: newer versions wrap the message in a Ruby hash inside a string. */
   readonly pattern: RegExp;
 }

@@ -4,7 +4,7 @@ import type {ErrorCode} from '../model/error-codes.ts';
 import {isTemporary} from './retry.ts';
 import {describeRequest, type HttpRequest} from './request.ts';
 
-interface Explanation {
+interface NetworkFailure {
   readonly code: ErrorCode;
   readonly what: string;
   readonly hint: string;
@@ -23,14 +23,14 @@ const DEFECT = 'the registry or a proxy in front of it is faulty; ask its admini
 const NO_RESPONSE =
   'the server closed the connection without responding; if it requires a client certificate, put the certificate and its key into certs.d';
 
-const NOT_HTTP: Explanation = {
+const NOT_HTTP: NetworkFailure = {
   code: 'RESPONSE_INVALID',
   what: 'the response is not HTTP',
   hint: 'check host and port; if the registry uses TLS, remove --plain-http',
   retry: false,
 };
 
-const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
+const EXPLANATIONS: Readonly<Record<string, NetworkFailure>> = {
   ENOTFOUND: {code: 'HOST_NOT_FOUND', what: 'no such host', hint: NO_HOST, retry: false},
   EAI_AGAIN: {
     code: 'HOST_NOT_FOUND',
@@ -138,7 +138,7 @@ export function networkError(
   if (thrown instanceof TransshipError) return thrown;
   const system = codeOf(thrown);
   const {code, what, hint, retry} =
-    thrown instanceof ProxyError ? explainProxy(thrown) : explanationOf(thrown, request.url);
+    thrown instanceof ProxyError ? explainProxy(thrown) : failureOf(thrown, request.url);
   const detail = system === undefined ? messageOf(thrown) : system;
   return new TransshipError(code, `${describeRequest(request)}: ${what} (${detail})`, {
     side: request.side,
@@ -148,7 +148,7 @@ export function networkError(
   });
 }
 
-function explanationOf(thrown: unknown, url: URL): Explanation {
+function failureOf(thrown: unknown, url: URL): NetworkFailure {
   if (url.protocol === 'https:' && sentNothing(thrown))
     return connection('the connection was closed', NO_RESPONSE);
   return thrown instanceof errors.HTTPParserError ? NOT_HTTP : explain(codeOf(thrown));
@@ -156,7 +156,7 @@ function explanationOf(thrown: unknown, url: URL): Explanation {
 
 const PROXY = 'check the proxy in HTTPS_PROXY or HTTP_PROXY, or exclude the host with NO_PROXY';
 
-function explainProxy({proxy, status, cause}: ProxyError): Explanation {
+function explainProxy({proxy, status, cause}: ProxyError): NetworkFailure {
   if (status === undefined) {
     const {code, what, retry} =
       cause instanceof errors.HTTPParserError ? NOT_HTTP : explain(codeOf(cause));
@@ -174,7 +174,7 @@ function explainProxy({proxy, status, cause}: ProxyError): Explanation {
   return {...connection(what, hint), retry: isTemporary(status)};
 }
 
-function explain(code: string | undefined): Explanation {
+function explain(code: string | undefined): NetworkFailure {
   const known = code === undefined ? undefined : EXPLANATIONS[code];
   if (known) return known;
   if (code !== undefined && isCertificateCode(code)) {
@@ -220,10 +220,10 @@ function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
-function connection(what: string, hint: string): Explanation {
+function connection(what: string, hint: string): NetworkFailure {
   return {code: 'CONNECTION_FAILED', what, hint, retry: true};
 }
 
-function timeout(what: string, hint: string): Explanation {
+function timeout(what: string, hint: string): NetworkFailure {
   return {code: 'TIMEOUT', what, hint, retry: true};
 }

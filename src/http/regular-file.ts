@@ -38,7 +38,7 @@ async function onlyRegular(file: FileHandle, mayBePipe = false): Promise<FileHan
     const stats = await file.stat();
     if (stats.isFile() || (mayBePipe && stats.isFIFO())) return file;
     throw new FileKindError(
-      `is a ${stats.isDirectory() ? 'folder' : stats.isFIFO() ? 'pipe' : 'device'}, not a file`,
+      `is a ${stats.isDirectory() ? 'directory' : stats.isFIFO() ? 'pipe' : 'device'}, not a file`,
     );
   } catch (error) {
     await file.close();

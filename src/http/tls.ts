@@ -11,7 +11,7 @@ import {readRegular} from './regular-file.ts';
 export interface TlsFiles {
   /** `--ca-file`: authorities trusted for every host, besides the system's. */
   readonly caFile?: string;
-  /** Folders with one folder per host, see `certsDirs`. */
+  /** Directories with one directory per host, see `certsDirs`. */
   readonly certsDirs: readonly string[];
   /** `--insecure`: hosts whose certificate is not checked. */
   readonly insecure: HostSet;
@@ -70,7 +70,7 @@ export function tlsFromFiles(files: TlsFiles): OriginSettings['connectOptions'] 
 }
 
 /**
- * The names under which a host may have a folder in `certs.d`: with or without the default port; Docker Hub has two.
+ * The names under which a host may have a directory in `certs.d`: with or without the default port; Docker Hub has two.
  */
 function namesOf(host: string): readonly string[] {
   const names = host === 'registry-1.docker.io' ? ['docker.io', host] : [host];
@@ -84,7 +84,7 @@ async function trustedEverywhere(caFile: string | undefined): Promise<Trusted> {
   return {ca: [...new Set([...known, ...named])]};
 }
 
-/** The contents of a host's folder in `certs.d`. */
+/** The contents of a host's directory in `certs.d`. */
 export interface HostCertificates {
   /** Authorities to be trusted besides the system's. */
   readonly authorities: readonly string[];
@@ -92,7 +92,7 @@ export interface HostCertificates {
 }
 
 /**
- * The `certs.d` folders of docker and podman (containers-certs.d(5)), the user's own first.
+ * The `certs.d` directories of docker and podman (containers-certs.d(5)), the user's own first.
  * @param home the home directory; undefined: the user has none
  */
 export function certsDirs(home: string | undefined): readonly string[] {
@@ -104,59 +104,67 @@ export function certsDirs(home: string | undefined): readonly string[] {
 }
 
 /**
- * Reads the first folder that exists for one of the host's names: `*.crt` are authorities, `*.cert` with `*.key` client
- * certificates. As with docker, an incomplete pair is an error.
- * @param hosts the names under which the host may have a folder, as `host[:port]`, the most likely first
+ * Reads the first directory that exists for one of the host's names: `*.crt` are authorities, `*.cert` with `*.key`
+ * client certificates. As with docker, an incomplete pair is an error.
+ * @param hosts the names under which the host may have a directory, as `host[:port]`, the most likely first
  * @throws TransshipError TLS_FILE_INVALID
  */
 async function readCertsDir(
   dirs: readonly string[],
   hosts: readonly string[],
 ): Promise<HostCertificates> {
-  for (const folder of dirs.flatMap((dir) => hosts.map((host) => join(dir, host)))) {
-    const names = await list(folder);
-    if (names) return readFolder(folder, names);
+  for (const directory of dirs.flatMap((dir) => hosts.map((host) => join(dir, host)))) {
+    const names = await list(directory);
+    if (names) return readDirectory(directory, names);
   }
   return {authorities: [], clients: []};
 }
 
-async function readFolder(folder: string, names: readonly string[]): Promise<HostCertificates> {
+async function readDirectory(
+  directory: string,
+  names: readonly string[],
+): Promise<HostCertificates> {
   const authorities: string[] = [];
   const clients: KeyPair[] = [];
   for (const name of names) {
-    const file = join(folder, name);
+    const file = join(directory, name);
     if (name.endsWith('.crt')) authorities.push(...(await readCertificates(file)));
     if (name.endsWith('.cert')) {
-      requireOther(folder, names, name, `${name.slice(0, -'.cert'.length)}.key`);
+      requireOther(directory, names, name, `${name.slice(0, -'.cert'.length)}.key`);
       clients.push(await readKeyPair(file, file.replace(/\.cert$/, '.key')));
     }
     if (name.endsWith('.key')) {
-      requireOther(folder, names, name, `${name.slice(0, -'.key'.length)}.cert`);
+      requireOther(directory, names, name, `${name.slice(0, -'.key'.length)}.cert`);
     }
   }
   return {authorities, clients};
 }
 
-/** The names in a folder, sorted; undefined if it does not exist or is not accessible (as with docker). */
-async function list(folder: string): Promise<readonly string[] | undefined> {
+/** The names in a directory, sorted; undefined if it does not exist or is not accessible (as with docker). */
+async function list(directory: string): Promise<readonly string[] | undefined> {
   try {
-    return (await readdir(folder)).sort();
+    return (await readdir(directory)).sort();
   } catch (error) {
     const {code} = error as NodeJS.ErrnoException;
     if (['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'].includes(code ?? '')) return undefined;
-    throw new TransshipError('TLS_FILE_INVALID', `${folder} cannot be read (${code})`, {
+    throw new TransshipError('TLS_FILE_INVALID', `${directory} cannot be read (${code})`, {
       side: 'local',
-      hint: 'make the folder readable, or move it elsewhere',
+      hint: 'make the directory readable, or move it elsewhere',
       cause: error,
     });
   }
 }
 
-function requireOther(folder: string, names: readonly string[], one: string, other: string): void {
+function requireOther(
+  directory: string,
+  names: readonly string[],
+  one: string,
+  other: string,
+): void {
   if (names.includes(other)) return;
   throw new TransshipError(
     'TLS_FILE_INVALID',
-    `found ${join(folder, one)} but no matching ${other}`,
+    `found ${join(directory, one)} but no matching ${other}`,
     {
       side: 'local',
       hint: 'a client certificate needs both a .cert and a .key; an authority must end in .crt',

@@ -8,7 +8,7 @@ import {ERROR_CODES, type ErrorCode} from '../model/error-codes.ts';
 import {TransshipError} from '../model/error.ts';
 import {LIMIT_FLAGS, type Phase, type RunResult, type Shard} from '../model/outcome.ts';
 import {type Check, type CopyPlan, type DeleteStep, deletionsOf, type Plan} from '../model/plan.ts';
-import {makeFolder, removeFile} from '../places/durable-file.ts';
+import {makeDirectory, removeFile} from '../places/durable-file.ts';
 import {phaseOfPlan} from '../plan/phases.ts';
 import {shardOfPlan} from '../plan/shards.ts';
 import {DEFAULT_CHUNK} from '../relay/chunk-size.ts';
@@ -139,7 +139,7 @@ async function mayDelete(plan: CopyPlan, {confirmDeletions}: ApplyOptions): Prom
 }
 
 /**
- * Opens the journal of a run, whose folder is made if need be.
+ * Opens the journal of a run, whose directory is made if need be.
  * @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_WRITE_FAILED, JOURNAL_BUSY, JOURNAL_INVALID
  */
 export async function openPlanJournal(
@@ -147,9 +147,9 @@ export async function openPlanJournal(
   {now, redactor, report, interruption}: Session,
 ): Promise<Journal> {
   try {
-    await makeFolder(dirname(work.file));
+    await makeDirectory(dirname(work.file));
   } catch (cause) {
-    throw noJournalFolder(work.file, cause);
+    throw noJournalDirectory(work.file, cause);
   }
   return openJournal({
     ...work,
@@ -160,12 +160,12 @@ export async function openPlanJournal(
   });
 }
 
-/** The folder of a journal cannot be made. */
-export function noJournalFolder(file: string, cause: unknown): TransshipError {
+/** The directory of a journal cannot be made. */
+export function noJournalDirectory(file: string, cause: unknown): TransshipError {
   return new TransshipError(
     'JOURNAL_WRITE_FAILED',
-    `cannot create the folder of the journal ${file}: ${String(cause)}`,
-    {side: 'local', hint: 'name a file in a writable folder with --journal', cause},
+    `cannot create the directory of the journal ${file}: ${String(cause)}`,
+    {side: 'local', hint: 'name a file in a writable directory with --journal', cause},
   );
 }
 

@@ -39,7 +39,7 @@ export interface CopyEnd {
 /** What is asked for, and between which places. */
 export interface CopyWish {
   readonly wish: Wish;
-  readonly routes: readonly CopyRoute[];
+  readonly routes: readonly WantedRoute[];
   /** What was found out about the wish before anything was looked at. */
   readonly findings?: PlanFindings;
   readonly prune?: PruneWish;
@@ -50,7 +50,7 @@ export interface CopyWish {
 }
 
 /** Two places that a wish names. */
-export interface CopyRoute {
+export interface WantedRoute {
   /** The index of the wish for a route that it belongs to. */
   readonly wish: number;
   readonly source: CopyEnd;
@@ -203,7 +203,7 @@ function copyEnd(place: Place): CopyEnd {
       if (isLayoutName(ref)) return {repository, isLayout: true, tag: ref};
       throw usage(
         `"${ref}" in ${repository}:${ref} is neither a name nor a digest`,
-        'name one of its images, such as v1 or team/app:v1, or write @sha256:… after the folder',
+        'name one of its images, such as v1 or team/app:v1, or write @sha256:… after the directory',
       );
     }
     case 'dir':

@@ -21,7 +21,7 @@ import {MemoizedReader, RecentManifests} from '../observe/memoized-reader.ts';
 import {attachmentSubject} from '../plan/candidate.ts';
 import {makeCopyPlan} from '../plan/copy-plan.ts';
 import {type Naming, tagSelector} from '../plan/filters.ts';
-import {type CopyEnd, type CopyRoute, type CopyWish, LATEST} from './copy-wish.ts';
+import {type CopyEnd, type WantedRoute, type CopyWish, LATEST} from './copy-wish.ts';
 import {observeDeletions} from './plan-deletions.ts';
 
 /** What planning asks of places. */
@@ -132,7 +132,7 @@ async function mediaTypeChecks(
 }
 
 function destinationOf(
-  {destination: {repository}, isAbsent}: CopyRoute,
+  {destination: {repository}, isAbsent}: WantedRoute,
   repositories: Repositories,
 ): RepositoryReader {
   return isAbsent === true ? absentRepository(repository) : repositories.destination(repository);
@@ -144,7 +144,7 @@ function destinationOf(
  * @throws the error itself where nobody gains by looking at the others: of a single copy, or of a registry as a whole
  */
 function unseenRoute(
-  {source: {repository}, destination, wish, isListed}: CopyRoute,
+  {source: {repository}, destination, wish, isListed}: WantedRoute,
   {routes}: Wish,
   failures: RepositoryFailures,
   thrown: unknown,
@@ -201,10 +201,10 @@ function conversionOf({
  * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID
  */
 function selectionOf(
-  route: CopyRoute,
+  route: WantedRoute,
   {routes}: Wish,
   readsPlatforms: boolean,
-): {readonly route: CopyRoute; readonly selection: Selection} {
+): {readonly route: WantedRoute; readonly selection: Selection} {
   const {source, destination, toTag} = route;
   const filters = routes[route.wish]?.filters ?? {};
   const {tag, digest} = source;
@@ -229,7 +229,7 @@ function selectionOf(
 
 /** The sources that are copied to several destinations: each request to them is sent once for all routes. */
 function sourceReaders(
-  routes: readonly CopyRoute[],
+  routes: readonly WantedRoute[],
   repositories: Repositories,
 ): ReadonlyMap<string, RepositoryReader> {
   const bySource = Map.groupBy(routes, ({source}) => source.repository);

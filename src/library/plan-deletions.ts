@@ -11,7 +11,7 @@ import {attachmentSubject, type ObservedRoute} from '../plan/candidate.ts';
 import {compareText} from '../plan/compare.ts';
 import type {PlannedDeletions} from '../plan/copy-plan.ts';
 import {type LeftThere, usualDeleteReason, type WantedDeletion} from '../plan/delete-steps.ts';
-import {sourcelessTags} from '../plan/pruned-tags.ts';
+import {prunedTags} from '../plan/pruned-tags.ts';
 
 /** Removes at the destination what an earlier plan brought and the source no longer has. */
 export interface PruneWish {
@@ -88,14 +88,10 @@ async function prunedNow(
   const wanted: WantedDeletion[] = [];
   const left: LeftThere[] = [];
   const reason = 'pruned' as const;
-  const found = await mapAtOnce(
-    sourcelessTags(earlier, routes),
-    OBSERVE_CONCURRENCY,
-    async (one) => ({
-      ...one,
-      actual: await headComparable(repositories.destination(one.to), one.tag, one.digest, call),
-    }),
-  );
+  const found = await mapAtOnce(prunedTags(earlier, routes), OBSERVE_CONCURRENCY, async (one) => ({
+    ...one,
+    actual: await headComparable(repositories.destination(one.to), one.tag, one.digest, call),
+  }));
   for (const {to: repository, tag, digest, actual} of found) {
     const subject = attachmentSubject(tag);
     const named = {repository, tag, digest};
@@ -149,7 +145,7 @@ export function throwUnlessDeletable(
   if (isLayout) {
     throw notDeletable(
       `nothing is deleted in ${from}, which is not a registry`,
-      'leave --delete-source out, and remove the file or folder by hand after the copy',
+      'leave --delete-source out, and remove the file or directory by hand after the copy',
     );
   }
   if (digest !== undefined && tag === undefined) {

@@ -6,7 +6,7 @@ import {writeOutput} from './output-file.ts';
 
 /**
  * Reads a plan of copies (docs/plan-format.md) and checks that its id fits what it says. Whoever wrote the file chose the
- * hosts and folders in it: look at `plan.routes` before you apply the plan of somebody else.
+ * hosts and directories in it: look at `plan.routes` before you apply the plan of somebody else.
  * @throws TransshipError FILE_UNREADABLE, PLAN_INVALID and the like; USAGE for a plan of transfers
  */
 export async function readPlan(file: string): Promise<CopyPlan> {
@@ -56,7 +56,7 @@ export async function writePlan(file: string, plan: Plan): Promise<void> {
         hint:
           error instanceof PlanTooLarge
             ? 'make several plans, each for some of the tags, with --tag'
-            : 'name a file in a writable folder with --out',
+            : 'name a file in a writable directory with --out',
         cause: error,
       },
     );

@@ -38,7 +38,7 @@ export interface SessionOptions {
    */
   readonly environment?: Environment;
   /**
-   * The home folder, where docker and podman keep logins and the certificates of hosts (`certs.d`). Default: neither
+   * The home directory, where docker and podman keep logins and the certificates of hosts (`certs.d`). Default: neither
    * these nor those of the system are read.
    */
   readonly home?: string;
@@ -52,10 +52,13 @@ export interface SessionOptions {
   readonly allowUnsafeRedirects?: readonly string[];
   /** A PEM file with authorities that are trusted besides those of the system. */
   readonly caFile?: string;
-  /** Folders where parts of archives are looked for, besides that of the archive. */
+  /** Directories where parts of archives are looked for, besides that of the archive. */
   readonly archiveParts?: readonly string[];
-  /** Keeps manifests of sources, and where blobs were seen, in this folder for later sessions. Default: nothing is kept. */
-  readonly cacheFolder?: string;
+  /**
+   * Keeps manifests of sources, and where blobs were seen, in this directory for later sessions. Default: nothing is
+   * kept.
+   */
+  readonly cacheDirectory?: string;
   /** What ends the work of the session early, as `stopping` does. */
   readonly limits?: LimitSettings;
   /** Told about everything that happens, synchronously. It must not throw. */
@@ -79,7 +82,7 @@ export interface SessionOptions {
   readonly now?: () => Date;
   /** @internal Default: one of its own. */
   readonly redactor?: Redactor;
-  /** @internal Folders that must not outlive the process, as long as they are there. */
+  /** @internal Directories that must not outlive the process, as long as they are there. */
   readonly temporary?: Set<string>;
   /** @internal What is piped in. */
   readonly stdin?: () => AsyncIterable<Uint8Array>;
@@ -159,7 +162,7 @@ export function openSession(options: SessionOptions = {}): Session {
   const closing = new AbortController();
   const helping = AbortSignal.any([aborted, closing.signal]);
   const credentials = openCredentials(options, environment, redactor, helping);
-  const cache = openCache(options.cacheFolder);
+  const cache = openCache(options.cacheDirectory);
   const places = openPlaces({http, credentials, report, redactor}, options, cache?.content);
   let isClosed = false;
   const close = async (): Promise<void> => {
@@ -279,12 +282,12 @@ function openCredentials(
 
 /** What is kept on this machine for later sessions. */
 function openCache(
-  folder: string | undefined,
+  directory: string | undefined,
 ): {readonly content: ContentCache; readonly locations: BlobLocations} | undefined {
-  if (folder === undefined) return undefined;
+  if (directory === undefined) return undefined;
   return {
-    content: new ContentCache(join(folder, 'content')),
-    locations: new BlobLocations(join(folder, 'blobs')),
+    content: new ContentCache(join(directory, 'content')),
+    locations: new BlobLocations(join(directory, 'blobs')),
   };
 }
 
@@ -303,6 +306,6 @@ function openPlaces(
     notice: ({code, message}) => report({type: 'notice', code, message: clipped(message)}),
     ...(cache ? {cache} : {}),
     ...(temporary ? {temporary} : {}),
-    partFolders: archiveParts,
+    partDirectories: archiveParts,
   });
 }

@@ -62,7 +62,7 @@ const RESERVED_AT_TOP = new Set([
 ]);
 const LENGTH_LIMIT = 255;
 /** Maximum nesting of groups (GitLab: app/models/namespace.rb, `NUMBER_OF_ANCESTORS_ALLOWED`). */
-const NESTING_LIMIT = 20;
+const GROUP_NESTING_LIMIT = 20;
 /** Maximum parts of an image's path below its project (GitLab: lib/container_registry/path.rb, `LEVELS_SUPPORTED`). */
 export const LEVELS_BELOW_PROJECT = 2;
 
@@ -73,12 +73,17 @@ export function whyNotProjectPath(path: string): string | undefined {
   );
 }
 
+/** The first part of a full path: the top-level group, or the user. */
+export function topLevelOf(fullPath: string): string {
+  return fullPath.split('/')[0] ?? '';
+}
+
 /** Why a group cannot have this full path; undefined: it can. */
 export function whyNotGroupPath(fullPath: string): string | undefined {
   const parts = fullPath.split('/');
   const [top = ''] = parts;
   if (RESERVED_AT_TOP.has(top.toLowerCase())) return `GitLab reserves "${top}" at the top`;
-  if (parts.length > NESTING_LIMIT) return `groups nest at most ${NESTING_LIMIT} deep`;
+  if (parts.length > GROUP_NESTING_LIMIT) return `groups nest at most ${GROUP_NESTING_LIMIT} deep`;
   for (const [index, part] of parts.entries()) {
     const why = whyNotPath(part);
     if (why !== undefined) return why;

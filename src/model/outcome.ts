@@ -69,7 +69,7 @@ export interface TransferStanding {
     readonly donor: number;
     readonly target: number;
   };
-  /** The donor: a folder, or the full path of a project. */
+  /** The donor: a directory, or the full path of a project. */
   readonly donor: string;
   /** The cleanup policy of the project is disabled during the move. */
   readonly isPaused: boolean;
@@ -179,7 +179,7 @@ export interface VerifyResult {
 /** The place of a project that was compared with its plan. */
 export interface ComparedPlace extends ProjectOfPlan {
   readonly place: 'old' | 'donor' | 'target';
-  /** The full path of the project there, or the folder. */
+  /** The full path of the project there, or the directory. */
   readonly at: string;
   /** The location of the project now; `after`: as planned. */
   readonly project: 'before' | 'between' | 'after';

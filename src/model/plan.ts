@@ -134,6 +134,9 @@ export interface CopyStep {
   readonly estimate: StepEstimate;
 }
 
+/** GitLab: lib/gitlab/visibility_level.rb. */
+export type Visibility = 'private' | 'internal' | 'public';
+
 /** A GitLab group or project to create before images are copied into it. */
 export interface CreateStep {
   readonly kind: 'create-group' | 'create-project';
@@ -145,7 +148,7 @@ export interface CreateStep {
   readonly registry: string;
   /** Full path. */
   readonly path: string;
-  readonly visibility: 'private' | 'internal' | 'public';
+  readonly visibility: Visibility;
   /** The step that creates its parent group, if any. */
   readonly needs: readonly string[];
   /** Why this step is there, for people. */

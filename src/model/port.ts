@@ -164,6 +164,16 @@ export interface RepositoryWriter extends RepositoryReader {
 export type TagDeletion = 'alone' | 'tag' | 'digest';
 
 /**
+ * Regular expressions for the tags that the bearer of a registry token cannot push, delete or overwrite (GitLab:
+ * app/services/auth/container_registry_authentication_service.rb, `meta`).
+ */
+export interface TagLimits {
+  readonly push: readonly string[];
+  readonly delete: readonly string[];
+  readonly immutable: readonly string[];
+}
+
+/**
  * Mounts a blob from another repository. `upload`: the place opened an upload instead (202). `declined`: it refused, or
  * the mount was not attempted.
  */
@@ -171,11 +181,12 @@ export type MountBlob = (
   blob: Descriptor,
   from: RepositoryPath,
   call: Call,
-) => Promise<
+) => Promise<MountResult>;
+
+export type MountResult =
   | {readonly kind: 'mounted'}
   | {readonly kind: 'upload'; readonly upload: Upload}
-  | {readonly kind: 'declined'}
->;
+  | {readonly kind: 'declined'};
 
 /** The state of an upload that is needed to resume it in another process. */
 export interface SavedUpload {

@@ -2,7 +2,12 @@ import {z} from 'zod';
 
 // Zod can generate a function for each schema, which V8 then has to compile. A run validates few values of most
 // schemas, so generating costs more time than it saves; for thousands of manifests it makes no difference.
-z.config({jitless: true});
+z.config({
+  jitless: true,
+  // Zod says "expected string, received undefined" of a field that is not there.
+  customError: ({code, input}) =>
+    code === 'invalid_type' && input === undefined ? 'it is missing' : undefined,
+});
 
 /** Zod, configured for the whole program. */
 export {z};

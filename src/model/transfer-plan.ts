@@ -42,8 +42,8 @@ interface WishedPlaces {
    */
   readonly to: string;
   /**
-   * The donor as written: a folder (see `Donor`), or a project of the same instance. For a group, each project has a
-   * separate folder below it.
+   * The donor as written: a directory (see `Donor`), or a project of the same instance. For a group, each project has a
+   * separate directory below it.
    */
   readonly donor: {readonly kind: 'directory' | 'project'; readonly path: string};
   /** Its position in a migration file. */
@@ -52,12 +52,12 @@ interface WishedPlaces {
 
 /** The donor: the place where the images are while neither path of their project has them. */
 export type Donor =
-  /** A folder with an OCI layout for each repository. */
+  /** A directory with an OCI layout for each repository. */
   | {
       readonly kind: 'directory';
-      /** Absolute, or relative to the folder of the plan's file, so that both can be moved together. */
+      /** Absolute, or relative to the directory of the plan's file, so that both can be moved together. */
       readonly path: string;
-      /** The user confirmed that the folder outlives the CI job that applies the plan. */
+      /** The user confirmed that the directory outlives the CI job that applies the plan. */
       readonly onThisMachine?: true;
     }
   /** A project of the same instance: blobs are mounted there and back, so no bytes are copied. */
@@ -129,8 +129,8 @@ export type TransferStep =
   /** Compares a place with the plan, digest by digest, including blobs. */
   | (StepBase & {readonly kind: 'verify'; readonly at: 'donor' | 'target'})
   /**
-   * Verifies that the registry accepts uploads and these kinds of manifests, since images in a folder have to be pushed
-   * again after the deletion. Done at the old path, where it leaves nothing behind.
+   * Verifies that the registry accepts uploads and these kinds of manifests, since images in a directory have to be
+   * pushed again after the deletion. Done at the old path, where it leaves nothing behind.
    */
   | (StepBase & {readonly kind: 'probe'; readonly uploadsTo: string} & {
       readonly manifests: readonly ProbedManifest[];

@@ -5,7 +5,7 @@ import {type Side, TransshipError} from '../model/error.ts';
  * Maximum nesting of indexes in one image. Real indexes have one level, of platforms; an index of such indexes has two.
  * Code that walks a graph may recurse within this limit.
  */
-export const NESTING_LIMIT = 32;
+export const MANIFEST_NESTING_LIMIT = 32;
 /** Maximum bytes of the manifests of one image. An index of fifty platforms with their attestations is below 1 MiB. */
 const IMAGE_LIMIT = 16 * 1024 * 1024;
 
@@ -78,9 +78,9 @@ export class ImageLimit {
   /** The manifests of a further level are going to be visited. @throws TransshipError MANIFEST_INVALID */
   descend(): void {
     this.#depth += 1;
-    if (this.#depth <= NESTING_LIMIT) return;
+    if (this.#depth <= MANIFEST_NESTING_LIMIT) return;
     const {name, side, hint = 'leave this image out, or push it again as one index'} = this.#of;
-    const message = `${name}@${this.#root} has indexes nested deeper than ${NESTING_LIMIT} levels`;
+    const message = `${name}@${this.#root} has indexes nested deeper than ${MANIFEST_NESTING_LIMIT} levels`;
     throw new TransshipError('MANIFEST_INVALID', message, {side, hint});
   }
 

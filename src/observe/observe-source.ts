@@ -91,7 +91,7 @@ export async function observeSource(
   });
   const unnamed = await readUnnamed(reader, source, names, reference, call);
   const isAttachment = (name: string) => question.attachmentSubject(name) !== undefined;
-  const found: Found = {roots: [], notRead: [...selection.notRead], unreadable: []};
+  const found: SourceFindings = {roots: [], notRead: [...selection.notRead], unreadable: []};
   if (reference !== undefined)
     found.roots.push(
       await readOne(reader, source, reference, {names, unnamed}, isAttachment, call).catch(
@@ -134,7 +134,7 @@ export async function observeSource(
 }
 
 /** The content of a source found so far. */
-interface Found {
+interface SourceFindings {
   readonly roots: SourceRoot[];
   readonly notRead: NotRead[];
   readonly unreadable: Unreadable[];
@@ -167,7 +167,7 @@ async function tagNames(
 async function readTags(
   reader: ManifestReader,
   {selected, toTags}: TagSelection,
-  {roots, notRead, unreadable}: Found,
+  {roots, notRead, unreadable}: SourceFindings,
   question: SourceQuestion,
   call: Call,
 ): Promise<void> {
@@ -239,7 +239,7 @@ const REFERRER_DEPTH_LIMIT = 32;
 async function addAttachments(
   reader: ManifestReader,
   source: RepositoryReader,
-  {roots, notRead, unreadable}: Found,
+  {roots, notRead, unreadable}: SourceFindings,
   listed: readonly string[] | TransshipError,
   {attachmentSubject}: SourceQuestion,
   call: Call,

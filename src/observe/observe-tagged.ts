@@ -7,7 +7,7 @@ import type {Call, RepositoryReader, RepositoryWriter, TagDeletion} from '../mod
 import {isTag, type Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
 import type {SourceInventory} from './inventory.ts';
-import {NESTING_LIMIT, TotalLimit} from './manifest-limits.ts';
+import {MANIFEST_NESTING_LIMIT, TotalLimit} from './manifest-limits.ts';
 import {OBSERVE_CONCURRENCY} from './observe-source.ts';
 
 /** The content of a repository that a deletion may affect: its tags, and the manifests below their indexes. */
@@ -121,7 +121,7 @@ class IndexReader {
     this.#total.image();
     const found = new Set<Digest>();
     let level = [root];
-    for (let depth = 0; level.length > 0 && depth < NESTING_LIMIT; depth++) {
+    for (let depth = 0; level.length > 0 && depth < MANIFEST_NESTING_LIMIT; depth++) {
       const listed = await mapAtOnce(level, OBSERVE_CONCURRENCY, (one) => this.#list(one, call));
       level = [];
       for (const {digest, isIndex} of listed.flat()) {

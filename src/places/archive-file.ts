@@ -14,11 +14,11 @@ import {isManifestType} from '../model/media-type.ts';
 import {decompress} from './compression.ts';
 import {formatPartList, PartedFile, partListFile, readPartList} from './archive-parts.ts';
 import {isMissing, unwritable} from './file-error.ts';
-import {SCRATCH} from './folder-files.ts';
+import {SCRATCH} from './directory-files.ts';
 import {PartWriter} from './part-writer.ts';
 import {REF_NAME} from './layout-entries.ts';
 import {LayoutIndex} from './layout-index.ts';
-import {makeFolder, removeFile, replaceFile, syncDirectory} from './durable-file.ts';
+import {makeDirectory, removeFile, replaceFile, syncDirectory} from './durable-file.ts';
 import {notAnArchive, readTar} from './tar-archive.ts';
 
 /** The files of an image layout (image-spec image-layout.md); other entries of an archive are skipped. */
@@ -27,7 +27,7 @@ const LAYOUT_FILE =
 
 /**
  * Unpacks the image layout in a tar file, which may be compressed. Only entries named like files of a layout are
- * extracted, so that none is written outside of the folder. The content is checked when it is read.
+ * extracted, so that none is written outside of the directory. The content is checked when it is read.
  * @param parts the archive, if it was written in parts; they are closed afterwards
  * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
  */
@@ -44,7 +44,7 @@ export async function unpackLayout(
       given instanceof PartedFile ? undefined : await decompress(given, directory, signal);
     const unpack = async (name: string, content: AsyncIterable<Uint8Array>): Promise<void> => {
       const target = join(directory, name);
-      await makeFolder(dirname(target));
+      await makeDirectory(dirname(target));
       // If several entries have the same name, the last one counts.
       await removeFile(target);
       await pipeline(content, createWriteStream(target, {flags: 'wx'}), {signal});
@@ -101,7 +101,7 @@ export async function packParts(
 
 /**
  * Packs a layout into a tar file, atomically. Only files that the index refers to are packed, and each is hashed; other
- * files in the folder are ignored.
+ * files in the directory are ignored.
  * @throws TransshipError FILE_WRITE_FAILED, BLOB_DIGEST_MISMATCH and errors of reading the layout
  */
 export async function packLayout(
@@ -229,7 +229,7 @@ async function* hashed(
     `the content of ${name} does not match its digest`,
     {
       side: 'local',
-      hint: 'delete the folder beside the archive that ends in .layout, then run the command again',
+      hint: 'delete the directory beside the archive that ends in .layout, then run the command again',
     },
   );
 }
@@ -268,9 +268,9 @@ async function reachedContent(
 }
 
 /**
- * Checks that the folder for collecting an archive was created by transship: it is not a link, contains neither links
- * nor devices, and belongs to this user. Anyone who can write beside the archive could have placed another folder
- * there, to inject content or to overwrite files elsewhere.
+ * Checks that the directory for collecting an archive was created by transship: it is not a link, contains neither
+ * links nor devices, and belongs to this user. Anyone who can write beside the archive could have placed another
+ * directory there, to inject content or to overwrite files elsewhere.
  * @throws TransshipError DESTINATION_CONFLICT
  */
 export async function throwUnlessOurs(directory: string): Promise<void> {
@@ -279,18 +279,18 @@ export async function throwUnlessOurs(directory: string): Promise<void> {
     throw unwritable(directory, error);
   });
   if (stats === undefined) return;
-  if (!stats.isDirectory()) throw notOurs(directory, 'it is not a folder');
+  if (!stats.isDirectory()) throw notOurs(directory, 'it is not a directory');
   if (stats.uid !== (await ownUid(dirname(directory))))
     throw notOurs(directory, 'it belongs to another user');
   for (const entry of await readdir(directory, {recursive: true, withFileTypes: true})) {
     if (entry.isFile() || entry.isDirectory()) continue;
-    throw notOurs(directory, `${join(entry.parentPath, entry.name)} is neither file nor folder`);
+    throw notOurs(directory, `${join(entry.parentPath, entry.name)} is neither file nor directory`);
   }
 }
 
-/** The owner of files created in a folder: a file server may map users differently from this system. */
-async function ownUid(folder: string): Promise<number> {
-  const probe = await mkdtemp(join(folder, '.transship-'));
+/** The owner of files created in a directory: a file server may map users differently from this system. */
+async function ownUid(directory: string): Promise<number> {
+  const probe = await mkdtemp(join(directory, '.transship-'));
   try {
     return (await lstat(probe)).uid;
   } finally {

@@ -19,7 +19,7 @@ export interface ArchiveBytes {
 
 /** One part of an archive. */
 export interface ArchivePart {
-  /** Its file, without a folder: `acme.tar.001`. */
+  /** Its file, without a directory: `acme.tar.001`. */
   readonly name: string;
   readonly sha256: string;
   /** Bytes. */
@@ -40,7 +40,7 @@ const LIST_LIMIT = 16 * 1024 * 1024;
 /** Maximum number of parts: their three digits sort in order. */
 export const PART_LIMIT = 999;
 
-/** The file name of a part, without a folder. @param number from 1 */
+/** The file name of a part, without a directory. @param number from 1 */
 export function partName(file: string, number: number): string {
   return `${basename(file)}.${String(number).padStart(3, '0')}`;
 }
@@ -111,20 +111,20 @@ export async function findPartList(file: string): Promise<PartList | undefined> 
 
 /**
  * Opens the parts of an archive as one file.
- * @param folders folders with parts, besides the folder of the list
+ * @param directories directories with parts, besides the directory of the list
  * @throws TransshipError FILE_INVALID, which names all parts that are missing or have another size
  */
 export async function openParts(
   file: string,
   {parts}: PartList,
-  folders: readonly string[],
+  directories: readonly string[],
 ): Promise<PartedFile> {
   await using opened = new AsyncDisposableStack();
   const found: OpenPart[] = [];
   const problems: string[] = [];
   let start = 0;
   for (const part of parts) {
-    const path = await findPart(part, [dirname(file), ...folders]);
+    const path = await findPart(part, [dirname(file), ...directories]);
     if (path === undefined) problems.push(`${part.name} is missing, which contains ${part.holds}`);
     else {
       const handle = opened.use(await openRegular(path));
@@ -222,10 +222,10 @@ export class PartedFile implements ArchiveBytes, AsyncDisposable {
 
 async function findPart(
   {name}: ArchivePart,
-  folders: readonly string[],
+  directories: readonly string[],
 ): Promise<string | undefined> {
-  for (const folder of folders) {
-    const path = join(folder, name);
+  for (const directory of directories) {
+    const path = join(directory, name);
     if (await isFile(path)) return path;
   }
   return undefined;
@@ -262,7 +262,7 @@ function damaged(file: string, count: number, problems: readonly string[]): Tran
     `the archive ${file} in ${count} parts is incomplete: ${first}${more}`,
     {
       side: 'local',
-      hint: `copy these parts beside ${basename(partListFile(file))} again, or name their folder with --archive-parts`,
+      hint: `copy these parts beside ${basename(partListFile(file))} again, or name their directory with --archive-parts`,
     },
   );
 }

@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import {FileKindError, openAppending, readRegular} from '../http/regular-file.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
 import {isRepositoryPath, type Repository, type RepositoryPath} from '../model/reference.ts';
-import {forgetOldest, makeFolder, removeFile} from './durable-file.ts';
+import {forgetOldest, makeDirectory, removeFile} from './durable-file.ts';
 
 /** Maximum size in bytes of the file of one registry when a process ends: about 40,000 entries. */
 const FILE_LIMIT = 4 * 1024 * 1024;
@@ -25,9 +25,9 @@ interface RegistryFile {
 }
 
 /**
- * Remembers in which repositories of a registry blobs were seen, in a folder of the user, so that a later run can mount
- * a blob instead of sending it again. It is never authoritative: only a mount proves an entry, and content that cannot
- * be read or written counts as absent.
+ * Remembers in which repositories of a registry blobs were seen, in a directory of the user, so that a later run can
+ * mount a blob instead of sending it again. It is never authoritative: only a mount proves an entry, and content that
+ * cannot be read or written counts as absent.
  *
  * Each registry has one file of lines: `+ digest path` for a blob that was seen, `- digest path` for one that no longer
  * exists; the last line about a blob and a repository counts. Lines are only appended, several in one write, so several
@@ -98,7 +98,7 @@ export class BlobLocations implements AsyncDisposable {
     const write = async (): Promise<void> => {
       const fresh = (await this.#read(file)).takeUnwritten();
       if (fresh.length === 0) return;
-      await makeFolder(this.#directory, 0o700);
+      await makeDirectory(this.#directory, 0o700);
       const size = await append(file.path, textOf(fresh));
       if (size > this.#limit) await this.#dropOldest(file.path);
     };

@@ -3,9 +3,9 @@ import {appendFile, readdir, stat, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {algorithmOf, type Digest, digestOf, isDigest} from '../model/digest.ts';
 import {openRegular, readRegular} from '../http/regular-file.ts';
-import {makeFolder, removeFile} from './durable-file.ts';
+import {makeDirectory, removeFile} from './durable-file.ts';
 
-/** Maximum size of the folder after a sweep, in bytes. */
+/** Maximum size of the directory after a sweep, in bytes. */
 const LIMIT = 256 * 1024 * 1024;
 /** A pack is complete at this size in bytes: packs are removed as a whole. */
 const PACK_SIZE = 4 * 1024 * 1024;
@@ -25,9 +25,9 @@ interface CachedPart {
   readonly size: number;
 }
 
-/** The cache of one repository: the content of its folder, and additions of this process. */
+/** The cache of one repository: the content of its directory, and additions of this process. */
 interface CachedRepository {
-  readonly folder: string;
+  readonly directory: string;
   /** Whether it had content when it was opened. */
   readonly isUsed: boolean;
   readonly kept: Map<Digest, CachedPart>;
@@ -38,13 +38,13 @@ interface CachedRepository {
 }
 
 /**
- * A cache of manifests and configs in a folder of the user, by repository and digest. It is never authoritative: bytes
- * are checked against their digest when they are read, callers must ask the registry whether it still has them, and
- * content that cannot be read or written counts as absent.
+ * A cache of manifests and configs in a directory of the user, by repository and digest. It is never authoritative:
+ * bytes are checked against their digest when they are read, callers must ask the registry whether it still has them,
+ * and content that cannot be read or written counts as absent.
  *
- * A repository has a folder of packs: a file of concatenated contents, and an index with lines of `digest offset size`.
- * Each process writes its own packs, so several processes may use the folder concurrently. When a process ends, the
- * least recently used packs beyond the limit are removed.
+ * A repository has a directory of packs: a file of concatenated contents, and an index with lines of `digest offset
+ * size`. Each process writes its own packs, so several processes may use the directory concurrently. When a process
+ * ends, the least recently used packs beyond the limit are removed.
  */
 export class ContentCache {
   readonly #directory: string;
@@ -115,12 +115,13 @@ export class ContentCache {
   }
 
   #open(repository: string): Promise<CachedRepository> {
-    const cached = this.#repositories.get(repository) ?? openRepository(this.#folder(repository));
+    const cached =
+      this.#repositories.get(repository) ?? openRepository(this.#directoryOf(repository));
     this.#repositories.set(repository, cached);
     return cached;
   }
 
-  #folder(repository: string): string {
+  #directoryOf(repository: string): string {
     const name = createHash('sha256').update(repository).digest('hex').slice(0, 32);
     return join(this.#directory, name);
   }
@@ -163,20 +164,20 @@ export class ContentCache {
   }
 }
 
-/** Never fails: an unreadable folder counts as empty. */
-async function openRepository(folder: string): Promise<CachedRepository> {
+/** Never fails: an unreadable directory counts as empty. */
+async function openRepository(directory: string): Promise<CachedRepository> {
   const kept = new Map<Digest, CachedPart>();
-  const names = await readdir(folder).catch(() => []);
+  const names = await readdir(directory).catch(() => []);
   for (const name of names) {
     if (!name.endsWith('.index')) continue;
-    const pack = join(folder, name.slice(0, -'.index'.length));
+    const pack = join(directory, name.slice(0, -'.index'.length));
     for (const [digest, entry] of await readIndex(pack).catch(() => [])) kept.set(digest, entry);
   }
-  return {folder, isUsed: kept.size > 0, kept, held: new Map(), pack: newPack(folder)};
+  return {directory, isUsed: kept.size > 0, kept, held: new Map(), pack: newPack(directory)};
 }
 
-function newPack(folder: string): CachedRepository['pack'] {
-  return {path: join(folder, randomUUID()), size: 0};
+function newPack(directory: string): CachedRepository['pack'] {
+  return {path: join(directory, randomUUID()), size: 0};
 }
 
 async function readIndex(pack: string): Promise<readonly (readonly [Digest, CachedPart])[]> {
@@ -203,7 +204,7 @@ async function readPart({pack, offset, size}: CachedPart): Promise<Buffer> {
  * @returns the number of bytes
  */
 async function append(cached: CachedRepository): Promise<number> {
-  if (cached.pack.size >= PACK_SIZE) cached.pack = newPack(cached.folder);
+  if (cached.pack.size >= PACK_SIZE) cached.pack = newPack(cached.directory);
   const held = [...cached.held];
   const {path} = cached.pack;
   const lines: string[] = [];
@@ -217,7 +218,7 @@ async function append(cached: CachedRepository): Promise<number> {
   }
   const bytes = Buffer.concat(held.map(([, content]) => content));
   try {
-    if (start === 0) await makeFolder(cached.folder, 0o700);
+    if (start === 0) await makeDirectory(cached.directory, 0o700);
     await appendFile(`${path}.pack`, bytes, {mode: 0o600});
     await appendFile(`${path}.index`, lines.join(''), {mode: 0o600});
     cached.pack.size = offset;

@@ -16,46 +16,46 @@ import {TransshipError} from '../model/error.ts';
 import {hasCode, isMissing} from './file-error.ts';
 
 /**
- * Creates a folder and those above it, if they do not exist. Node's option `recursive` is not used, because it never
- * returns on file systems that create no folders, such as /proc (nodejs/node, src/node_file.cc, `MKDirpSync`: it
+ * Creates a directory and those above it, if they do not exist. Node's option `recursive` is not used, because it never
+ * returns on file systems that create no directories, such as /proc (nodejs/node, src/node_file.cc, `MKDirpSync`: it
  * retries after each ENOENT).
- * @param mode mode of the created folders, before the umask. Default: the system's
+ * @param mode mode of the created directories, before the umask. Default: the system's
  * @throws errors of the file system
  */
-export async function makeFolder(path: string, mode?: number): Promise<void> {
+export async function makeDirectory(path: string, mode?: number): Promise<void> {
   try {
     await mkdir(path, mode);
   } catch (error) {
-    if (await isFolder(path)) return;
+    if (await isDirectory(path)) return;
     if (!hasCode(error, 'ENOENT')) throw error;
-    await makeFolder(dirname(path), mode);
+    await makeDirectory(dirname(path), mode);
     await mkdir(path, mode).catch(async (second: unknown) => {
       // Another process may have created it meanwhile.
-      if (!(await isFolder(path))) throw second;
+      if (!(await isDirectory(path))) throw second;
     });
   }
 }
 
-/** A temporary folder, removed on disposal. */
-export interface TemporaryFolder extends AsyncDisposable {
+/** A temporary directory, removed on disposal. */
+export interface TemporaryDirectory extends AsyncDisposable {
   readonly path: string;
 }
 
 /**
- * Creates a folder in the system's temporary folder.
+ * Creates a directory in the system's temporary directory.
  * @param prefix the beginning of its name
  * @param temporary contains its path as long as it exists, so that it can be removed if the process ends early
  * @throws TransshipError FILE_WRITE_FAILED
  */
-export async function temporaryFolder(
+export async function temporaryDirectory(
   prefix: string,
   temporary: Set<string>,
-): Promise<TemporaryFolder> {
+): Promise<TemporaryDirectory> {
   const path = await mkdtemp(join(tmpdir(), prefix)).catch((cause: unknown) => {
     throw new TransshipError(
       'FILE_WRITE_FAILED',
-      `cannot create a temporary folder: ${String(cause)}`,
-      {side: 'local', hint: 'set TMPDIR to a writable folder with free space', cause},
+      `cannot create a temporary directory: ${String(cause)}`,
+      {side: 'local', hint: 'set TMPDIR to a writable directory with free space', cause},
     );
   });
   temporary.add(path);
@@ -68,7 +68,7 @@ export async function temporaryFolder(
   };
 }
 
-async function isFolder(path: string): Promise<boolean> {
+async function isDirectory(path: string): Promise<boolean> {
   return await stat(path).then(
     (stats) => stats.isDirectory(),
     () => false,
@@ -125,7 +125,7 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Removes a file, if it exists. Node's `rm` would also load its code for removing folders. */
+/** Removes a file, if it exists. Node's `rm` would also load its code for removing directories. */
 export async function removeFile(path: string): Promise<void> {
   try {
     await unlink(path);
@@ -134,13 +134,13 @@ export async function removeFile(path: string): Promise<void> {
   }
 }
 
-/** Removes the least recently written files of a folder until `most` are left. */
-export async function forgetOldest(folder: string, most: number): Promise<void> {
-  const names = await readdir(folder);
+/** Removes the least recently written files of a directory until `most` are left. */
+export async function forgetOldest(directory: string, most: number): Promise<void> {
+  const names = await readdir(directory);
   if (names.length <= most) return;
   const dated = await Promise.all(
-    names.map(async (name) => ({name, at: (await stat(join(folder, name))).mtimeMs})),
+    names.map(async (name) => ({name, at: (await stat(join(directory, name))).mtimeMs})),
   );
   const oldest = dated.toSorted((a, b) => a.at - b.at).slice(0, names.length - most);
-  for (const {name} of oldest) await removeFile(join(folder, name));
+  for (const {name} of oldest) await removeFile(join(directory, name));
 }

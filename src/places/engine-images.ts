@@ -5,7 +5,7 @@ import {daemonAddress, downloadFromDaemon} from '../http/local-daemon.ts';
 import type {Environment} from '../http/proxy.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
-import {temporaryFolder} from './durable-file.ts';
+import {temporaryDirectory} from './durable-file.ts';
 import {OciLayout} from './oci-layout.ts';
 import {readOnlyImage} from './read-archive.ts';
 import {TarArchive} from './tar-archive.ts';
@@ -25,12 +25,12 @@ export interface EngineOptions {
   /** The name of the image in the reader. */
   readonly name: string;
   readonly env: Environment;
-  /** Contains the temporary folders as long as they exist. */
+  /** Contains the temporary directories as long as they exist. */
   readonly temporary: Set<string>;
 }
 
 /**
- * Exports an image from a daemon by Docker's Engine API, `GET /images/{name}/get`, into the temporary folder, since
+ * Exports an image from a daemon by Docker's Engine API, `GET /images/{name}/get`, into the temporary directory, since
  * layers have to be read more than once.
  * @throws TransshipError TAG_NOT_FOUND, and errors of the connection
  */
@@ -73,7 +73,7 @@ const OUTPUT_LIMIT = 1024 * 1024;
 
 /**
  * Exports an image from the storage of podman, buildah and CRI-O (containers-storage.conf(5)) with podman or skopeo, as
- * an image layout in the temporary folder. They compress its layers as they do for a push.
+ * an image layout in the temporary directory. They compress its layers as they do for a push.
  * @throws TransshipError TRANSPORT_UNSUPPORTED if neither is installed, TAG_NOT_FOUND, FILE_UNREADABLE
  */
 export async function openStoredImage(
@@ -83,8 +83,8 @@ export async function openStoredImage(
 ): Promise<EngineImage> {
   const program = await findProgram(env);
   await using parts = new AsyncDisposableStack();
-  const folder = parts.use(await temporaryFolder('transship-storage-', temporary));
-  const layout = join(folder.path, 'layout');
+  const directory = parts.use(await temporaryDirectory('transship-storage-', temporary));
+  const layout = join(directory.path, 'layout');
   const [path, args] = program;
   await run(path, args(ref, `oci:${layout}:${name}`), place, env, signal);
   const owned = parts.move();
@@ -96,10 +96,10 @@ export async function openStoredImage(
 
 /** The first program on the PATH. */
 async function findProgram(env: Environment): Promise<CopyProgram> {
-  const folders = (env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  const directories = (env['PATH'] ?? '').split(delimiter).filter((directory) => directory !== '');
   for (const [program, args] of PROGRAMS) {
-    for (const folder of folders) {
-      const path = join(folder, program);
+    for (const directory of directories) {
+      const path = join(directory, program);
       const isThere = await access(path, constants.X_OK).then(
         () => true,
         () => false,

@@ -170,8 +170,8 @@ async function removeEmpty(directory: string): Promise<void> {
 }
 
 /**
- * The names in the directory of a lock. A link to another folder is refused, because a file there would be mistaken for
- * that of a dead owner, and removed.
+ * The names in the directory of a lock. A link to another directory is refused, because a file there would be mistaken
+ * for that of a dead owner, and removed.
  */
 async function entriesOf(path: string): Promise<readonly string[]> {
   try {

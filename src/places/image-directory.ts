@@ -6,10 +6,10 @@ import {type Manifest, MANIFEST_LIMIT, manifestTooLarge, parseManifest} from '..
 import {DIRECTORY_IMAGE} from '../model/place.ts';
 import type {Call} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
-import {makeFolder, replaceFile, syncDirectory} from './durable-file.ts';
+import {makeDirectory, replaceFile, syncDirectory} from './durable-file.ts';
 import {hasCode, isDamage, unwritable} from './file-error.ts';
-import {refuseWayOut, SCRATCH} from './folder-files.ts';
-import {FolderRepository} from './folder-repository.ts';
+import {refuseWayOut, SCRATCH} from './directory-files.ts';
+import {DirectoryRepository} from './directory-repository.ts';
 import type {StoredEntries} from './stored-repository.ts';
 
 /** The content of `version`, which skopeo checks before it replaces the content of a directory. */
@@ -38,7 +38,7 @@ interface DirectoryEntries extends StoredEntries {
  * `DIRECTORY_IMAGE`. Attachments are in files that skopeo ignores: cosign's tags in `<tag>.manifest.json`, referrers in
  * `<hex>.manifest.json`.
  */
-export class ImageDirectory extends FolderRepository {
+export class ImageDirectory extends DirectoryRepository {
   /** Manifests that were read, by file name. Content that is named by its digest does not change. */
   readonly #children = new Map<string, Descriptor | undefined>();
   #entries: {readonly stamp: string; readonly entries: DirectoryEntries} | undefined;
@@ -84,11 +84,11 @@ export class ImageDirectory extends FolderRepository {
     await this.#keepOld(path, manifest);
     try {
       // The content to which the manifest refers must be on disk first.
-      await syncDirectory(this.folder);
+      await syncDirectory(this.directory);
       await this.writeManifest(path, manifest);
-      await syncDirectory(this.folder);
+      await syncDirectory(this.directory);
     } catch (error) {
-      throw unwritable(join(this.folder, path), error);
+      throw unwritable(join(this.directory, path), error);
     }
     return {subjectKept: true};
   }
@@ -165,7 +165,7 @@ export class ImageDirectory extends FolderRepository {
       return await this.files.names();
     } catch (error) {
       if (this.side === 'destination' && hasCode((error as Error).cause, 'ENOTDIR'))
-        throw this.#conflict(`${this.folder} is a file`);
+        throw this.#conflict(`${this.directory} is a file`);
       throw error;
     }
   }
@@ -209,10 +209,10 @@ export class ImageDirectory extends FolderRepository {
   async #makeDirectory(call: Call): Promise<void> {
     // Also refuses a directory with other content.
     await this.entries(call);
-    const path = join(this.folder, 'version');
-    for (const each of [this.scratch, path]) await refuseWayOut(this.folder, each, this.side);
+    const path = join(this.directory, 'version');
+    for (const each of [this.scratch, path]) await refuseWayOut(this.directory, each, this.side);
     try {
-      await makeFolder(this.scratch);
+      await makeDirectory(this.scratch);
       if ((await this.files.size('version')) === undefined)
         await replaceFile(path, Buffer.from(VERSION), this.scratch);
     } catch (error) {
@@ -236,14 +236,14 @@ export class ImageDirectory extends FolderRepository {
   #foreign(names: readonly string[]): TransshipError {
     const [first = ''] = names;
     return this.#conflict(
-      `${this.folder} contains ${first} and is not a directory written by "skopeo copy … dir:"`,
+      `${this.directory} contains ${first} and is not a directory written by "skopeo copy … dir:"`,
     );
   }
 
   #conflict(message: string): TransshipError {
     return new TransshipError('DESTINATION_CONFLICT', message, {
       side: 'local',
-      hint: 'name an empty folder, or one that does not exist yet',
+      hint: 'name an empty directory, or one that does not exist yet',
     });
   }
 

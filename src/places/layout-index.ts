@@ -4,10 +4,10 @@ import {FileKindError, readRegular} from '../http/regular-file.ts';
 import {type JsonError, type JsonLimits, parseJson} from '../model/json.ts';
 import {list, texts, z} from '../model/schema.ts';
 import {TransshipError} from '../model/error.ts';
-import {makeFolder, replaceFile, syncDirectory} from './durable-file.ts';
+import {makeDirectory, replaceFile, syncDirectory} from './durable-file.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';
 import {type FileLock, takeLock} from './file-lock.ts';
-import {refuseWayOut} from './folder-files.ts';
+import {refuseWayOut} from './directory-files.ts';
 import type {PlaceFiles} from './stored-repository.ts';
 
 /** Far above any real layout: 100,000 tags are about 25 MB, with 8 values each. */
@@ -55,7 +55,7 @@ export class LayoutIndex {
   }
 
   /**
-   * The entries; the same array until the file changes. Undefined: the folder is not a layout.
+   * The entries; the same array until the file changes. Undefined: the directory is not a layout.
    * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
    */
   async entries(): Promise<readonly IndexEntry[] | undefined> {
@@ -94,7 +94,7 @@ export class LayoutIndex {
 
   async #write(changes: readonly IndexChange[]): Promise<void> {
     await refuseWayOut(this.#layout, this.#scratch, 'local');
-    await makeFolder(this.#scratch);
+    await makeDirectory(this.#scratch);
     await using lock = await this.#lock();
     const before = await this.#readOrNew();
     const manifests = changes.reduce<readonly IndexEntry[]>(
@@ -213,7 +213,7 @@ function parse<T>(schema: z.ZodType<T>, text: Uint8Array, path: string): T {
 function invalid(path: string, why: string, cause?: unknown): TransshipError {
   return new TransshipError('FILE_INVALID', `${path} is not part of a valid OCI layout: ${why}`, {
     side: 'local',
-    hint: 'name a folder that contains an OCI image layout of version 1',
+    hint: 'name a directory that contains an OCI image layout of version 1',
     cause,
   });
 }

@@ -16,10 +16,10 @@ import type {
 } from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {openParts, type PartList, readPartList} from './archive-parts.ts';
-import {makeFolder} from './durable-file.ts';
+import {makeDirectory} from './durable-file.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';
-import {SCRATCH} from './folder-files.ts';
-import {digestsIn, isVacant, removeLayout, strangerInLayout} from './layout-folder.ts';
+import {SCRATCH} from './directory-files.ts';
+import {digestsIn, isVacant, removeLayout, strangerInLayout} from './layout-directory.ts';
 import {OciLayout} from './oci-layout.ts';
 
 /**
@@ -36,8 +36,8 @@ export interface OciArchiveOptions {
    * The size of numbered parts in bytes, queried when writing starts. Default: as the existing archive, else one file.
    */
   readonly partSize?: () => number | undefined;
-  /** Folders with parts of the archive, besides its own folder. */
-  readonly partFolders?: readonly string[];
+  /** Directories with parts of the archive, besides its own directory. */
+  readonly partDirectories?: readonly string[];
 }
 
 /**
@@ -47,18 +47,18 @@ export interface OciArchiveOptions {
 export class OciArchive implements RepositoryWriter {
   readonly name: string;
   readonly #file: string;
-  readonly #partFolders: readonly string[];
+  readonly #partDirectories: readonly string[];
   readonly #wantedPartSize: () => number | undefined;
   /** The part size of the existing archive. */
   #partSize: number | undefined;
   #opened: Promise<{readonly layout: OciLayout; readonly directory: string}> | undefined;
   #marked: Promise<void> | undefined;
 
-  constructor(file: string, {partSize, partFolders = []}: OciArchiveOptions = {}) {
+  constructor(file: string, {partSize, partDirectories = []}: OciArchiveOptions = {}) {
     this.name = `oci-archive:${file}`;
     this.#file = file;
     this.#wantedPartSize = partSize ?? (() => undefined);
-    this.#partFolders = partFolders;
+    this.#partDirectories = partDirectories;
   }
 
   async listTags(call: Call): Promise<readonly string[] | undefined> {
@@ -136,7 +136,7 @@ export class OciArchive implements RepositoryWriter {
     return (await this.#opened).layout;
   }
 
-  /** The layout for writing. Marks its folder as created by transship; reading creates nothing. */
+  /** The layout for writing. Marks its directory as created by transship; reading creates nothing. */
   async #toWrite(call: Call): Promise<OciLayout> {
     this.#opened ??= this.#open(call);
     const {layout, directory} = await this.#opened;
@@ -155,7 +155,8 @@ export class OciArchive implements RepositoryWriter {
   /**
    * Opens `FILE.layout`: that of an earlier run, which is newer than the file if that was unpacked completely, or a new
    * one.
-   * @throws TransshipError DESTINATION_CONFLICT if transship did not create the folder, since it is removed in the end
+   * @throws TransshipError DESTINATION_CONFLICT if transship did not create the directory, since it is removed in the
+   * end
    */
   async #openBeside(call: Call): Promise<string> {
     const {throwUnlessOurs} = await archiveFile();
@@ -185,7 +186,7 @@ export class OciArchive implements RepositoryWriter {
 
   async #unpack(directory: string, parts: PartList | undefined, {signal}: Call): Promise<void> {
     const {unpackLayout} = await archiveFile();
-    const opened = parts && (await openParts(this.#file, parts, this.#partFolders));
+    const opened = parts && (await openParts(this.#file, parts, this.#partDirectories));
     await unpackLayout(this.#file, directory, signal, opened);
   }
 }
@@ -201,7 +202,7 @@ async function readMark(directory: string): Promise<string | undefined> {
 
 async function writeMark(directory: string, mark: 'part' | 'whole'): Promise<void> {
   try {
-    await makeFolder(join(directory, SCRATCH));
+    await makeDirectory(join(directory, SCRATCH));
     await writeFile(join(directory, MARK), mark);
   } catch (error) {
     throw unwritable(directory, error);

@@ -3,7 +3,7 @@ import type {Side} from '../model/error.ts';
 import {childManifests, type Manifest} from '../model/manifest.ts';
 import type {Call} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
-import {FolderRepository} from './folder-repository.ts';
+import {DirectoryRepository} from './directory-repository.ts';
 import {type EntryTable, tabulate, withManifest, withoutTag, withTag} from './layout-entries.ts';
 import {type IndexEntry, LayoutIndex} from './layout-index.ts';
 
@@ -19,7 +19,7 @@ export interface OciLayoutOptions {
  * An OCI image layout in a directory, as one repository (image-spec image-layout.md). Several processes may write into
  * one layout.
  */
-export class OciLayout extends FolderRepository {
+export class OciLayout extends DirectoryRepository {
   readonly #index: LayoutIndex;
   #table: {readonly of: readonly IndexEntry[]; readonly table: EntryTable} | undefined;
 

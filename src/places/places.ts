@@ -42,13 +42,13 @@ export interface PlacesOptions {
   readonly cache?: ContentCache;
   /** The environment with `DOCKER_HOST` and the PATH. Default: empty. */
   readonly env?: Environment;
-  /** Contains the temporary folders in use, which the caller removes when the process ends. */
+  /** Contains the temporary directories in use, which the caller removes when the process ends. */
   readonly temporary?: Set<string>;
-  /** Folders with parts of archives, besides the folder of the archive. */
-  readonly partFolders?: readonly string[];
+  /** Directories with parts of archives, besides the directory of the archive. */
+  readonly partDirectories?: readonly string[];
 }
 
-type Side = 'source' | 'destination';
+type CopySide = 'source' | 'destination';
 
 /** The places of one command. Each is opened when it is first requested. */
 export class Places implements Repositories, AsyncDisposable {
@@ -81,7 +81,7 @@ export class Places implements Repositories, AsyncDisposable {
     return opened(this.#destinations, name, () => this.#openDestination(name));
   }
 
-  writable(name: string, side: Side): RepositoryWriter {
+  writable(name: string, side: CopySide): RepositoryWriter {
     const place = parsePlace(name);
     if (place.transport !== 'docker') return this.destination(name);
     const {registry, path} = place.reference;
@@ -94,7 +94,7 @@ export class Places implements Repositories, AsyncDisposable {
   }
 
   /** Opens a registry. @param host `host[:port]` */
-  registry(host: string, side: Side): Registry {
+  registry(host: string, side: CopySide): Registry {
     const canonical = canonicalRegistry(host);
     const {http, credentials, plainHttp, learnToken, notice} = this.#options;
     const open = (): Registry =>
@@ -178,7 +178,7 @@ export class Places implements Repositories, AsyncDisposable {
         const {file} = place;
         const options = {
           partSize: () => this.#archiveSize,
-          partFolders: this.#options.partFolders ?? [],
+          partDirectories: this.#options.partDirectories ?? [],
         };
         return opened(this.#archives, file, () => new OciArchive(file, options));
       }
@@ -206,10 +206,10 @@ export class Places implements Repositories, AsyncDisposable {
 
   async #openTar(file: string, call: Call): Promise<TarArchive> {
     const {TarArchive} = await import('./tar-archive.ts');
-    const {temporary = new Set(), partFolders} = this.#options;
+    const {temporary = new Set(), partDirectories} = this.#options;
     const parts = await findPartList(file);
     if (parts === undefined) return await TarArchive.open(file, temporary, call.signal);
-    const whole = await openParts(file, parts, partFolders ?? []);
+    const whole = await openParts(file, parts, partDirectories ?? []);
     return await TarArchive.openParts(file, whole, call.signal);
   }
 

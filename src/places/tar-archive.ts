@@ -6,7 +6,7 @@ import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 import {decompress} from './compression.ts';
 import type {ArchiveBytes, PartedFile} from './archive-parts.ts';
-import {temporaryFolder} from './durable-file.ts';
+import {temporaryDirectory} from './durable-file.ts';
 import {hasCode, unreadable} from './file-error.ts';
 import type {PlaceFiles} from './stored-repository.ts';
 
@@ -111,7 +111,8 @@ const READ_SIZE = 256 * 1024;
 
 /**
  * The files in a tar file, which are read without unpacking them. A compressed file, which does not support random
- * access, is first decompressed into the system's temporary folder. Links can only lead to other files of the archive.
+ * access, is first decompressed into the system's temporary directory. Links can only lead to other files of the
+ * archive.
  */
 export class TarArchive implements PlaceFiles {
   readonly #file: string;
@@ -133,9 +134,10 @@ export class TarArchive implements PlaceFiles {
 
   /**
    * Opens an archive and reads it once to find its files.
-   * @param temporary contains the folder of a decompressed file as long as it exists, so that it can be removed if the
+   * @param temporary contains the directory of a decompressed file as long as it exists, so that it can be removed if
+   * the
    *   process ends early
-   * @param fetch writes the archive to this path in a temporary folder; `file` is then only a name for messages
+   * @param fetch writes the archive to this path in a temporary directory; `file` is then only a name for messages
    * @throws TransshipError FILE_UNREADABLE, FILE_INVALID, and errors of `fetch`
    */
   static async open(
@@ -146,11 +148,13 @@ export class TarArchive implements PlaceFiles {
   ): Promise<TarArchive> {
     await using parts = new AsyncDisposableStack();
     try {
-      const {path: folder} = parts.use(await temporaryFolder('transship-archive-', temporary));
-      const path = fetch === undefined ? file : join(folder, 'fetched.tar');
+      const {path: directory} = parts.use(
+        await temporaryDirectory('transship-archive-', temporary),
+      );
+      const path = fetch === undefined ? file : join(directory, 'fetched.tar');
       await fetch?.(path);
       const given = parts.use(await openRegular(path));
-      const decompressed = await decompress(given, folder, signal);
+      const decompressed = await decompress(given, directory, signal);
       if (decompressed !== undefined) parts.use(decompressed);
       const handle = decompressed?.file ?? given;
       const entries = await entriesOf(handle, signal);
@@ -237,7 +241,7 @@ export class TarArchive implements PlaceFiles {
       const entry = this.#entries.get(at);
       if (entry === undefined) return undefined;
       if (entry.target === undefined) return at;
-      // A hard link names a file of the archive, a symbolic one is relative to its folder (POSIX pax, "linkname").
+      // A hard link names a file of the archive, a symbolic one is relative to its directory (POSIX pax, "linkname").
       at = normalized(
         entry.type === 'symlink' ? posix.join(posix.dirname(at), entry.target) : entry.target,
       );

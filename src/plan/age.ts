@@ -8,9 +8,9 @@ const AGE = /^(\d{1,6})([hdw])$/;
 const ISO_TIME = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2}))?$/;
 
 /**
- * Reads `--newer-than`: an age before `now` (`12h`, `90d`, `2w`) or a time (`2026-01-31`, midnight UTC, or ISO 8601
- * with its zone).
- * @param flag for the message
+ * Parses `--newer-than`: an age before `now` (`12h`, `90d`, `2w`), or a time (`2026-01-31` for midnight UTC, or ISO
+ * 8601 with a time zone).
+ * @param flag the flag's name, for the message
  * @returns the time in ISO 8601, UTC
  * @throws TransshipError FILTER_INVALID
  */
@@ -37,11 +37,11 @@ export interface TaggedDigest {
 }
 
 /**
- * Applies `--newer-than`, then `--newest`, to the tags of one repository. Times are compared in ms; of equal ones the
- * tag that sorts first counts as newer. An image whose time is not known (or no time at all) counts as older than
- * every other: `--newer-than` leaves it out, `--newest` takes it last.
- * @param created times of creation (ISO 8601) by the digest that a tag points to
- * @returns the tags that are left out, with the reason; all others are selected
+ * Applies `--newer-than`, then `--newest`, to the tags of one repository. Times are compared in ms; of two equal times,
+ * the tag that sorts first counts as newer. An image without a known creation time counts as older than every other
+ * one: `--newer-than` excludes it, `--newest` selects it last.
+ * @param created creation times (ISO 8601) by the digest that a tag points to
+ * @returns the excluded tags with the reason; all others are selected
  * @throws TransshipError FILTER_INVALID
  */
 export function tagsTooOld(
@@ -71,7 +71,7 @@ export function tagsTooOld(
   return leftOut;
 }
 
-/** Ms since 1970; -Infinity: not known. */
+/** In ms since the epoch; -Infinity: unknown. */
 export function timeOf(digest: Digest, created: ReadonlyMap<Digest, string> | undefined): number {
   const time = Date.parse(created?.get(digest) ?? '');
   return Number.isNaN(time) ? -Infinity : time;

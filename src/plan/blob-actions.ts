@@ -7,30 +7,30 @@ import {type Candidate, madeContent} from './candidate.ts';
 import type {Presence} from './presence.ts';
 import {parsePlace} from '../model/place.ts';
 
-/** One blob that one destination repository needs. */
-interface Need {
+/** A blob that a destination repository needs. */
+interface NeededBlob {
   readonly blob: Descriptor;
   readonly to: string;
-  /** Where it is listed, in the order of the candidates; the same array for all that are listed there alone. */
+  /** The sources that list it, in the order of the candidates. All blobs that only one source lists share one array. */
   sources: readonly [Source, ...Source[]];
-  /** Whether a manifest is going to be put that lists it. */
+  /** Whether a manifest that lists it will be pushed. */
   isForPut: boolean;
 }
 
 interface Source {
   readonly from: string;
-  /** What the source itself does not have: a layer with URLs, a config that is made. */
+  /** Whether the source lacks the blob: a layer with URLs, or a config that has to be created. */
   readonly isAbsent: boolean;
-  /** Where the layer is instead, if it is to be copied from there. */
+  /** The URLs to copy the layer from, if it is to be copied. */
   readonly urls?: readonly string[] | undefined;
-  /** It is made when the plan is applied. */
+  /** Whether the blob is created when the plan is applied. */
   readonly isMade?: boolean;
 }
 
 /**
- * What happens to each blob at each destination repository, in the order in which the candidates need them. A digest
- * crosses the wire once for each destination registry: the first repository gets it by copy, the others mount it from
- * there; and none copies it if a source or destination repository on that registry has it already.
+ * The action for each blob at each destination repository, in the order in which the candidates need the blobs. A
+ * digest is sent once to each destination registry: it is copied to the first repository, and the others mount it from
+ * there. It is mounted everywhere if a source or destination repository on that registry already has it.
  */
 export function blobActions(
   candidates: readonly Candidate[],
@@ -51,7 +51,7 @@ export function blobActions(
       need.sources[0];
     const base = {digest, mediaType, size, from: source.from, to};
     if (presence.has(to, digest)) return {...base, action: 'present'};
-    // A manifest that is there already got by without it.
+    // A manifest that is already at the destination was accepted without the blob.
     const isElsewhere = source.isAbsent && source.urls === undefined && source.isMade !== true;
     if (isElsewhere || !need.isForPut) return {...base, action: 'foreign'};
     const isNear = !source.isAbsent && holders.areNear(source.from, to);
@@ -63,7 +63,7 @@ export function blobActions(
   });
 }
 
-/** Blobs to which the same happens stand together, so that a plan's file names them together. */
+/** Groups blobs with the same action and route, because a plan file writes consecutive ones as one record. */
 export function alikeTogether(blobs: readonly BlobAction[]): readonly BlobAction[] {
   const alike = Map.groupBy(blobs, ({from, to, action, mountFrom = ''}) =>
     [from, to, action, mountFrom].join(' '),
@@ -71,9 +71,9 @@ export function alikeTogether(blobs: readonly BlobAction[]): readonly BlobAction
   return [...alike.values()].flat();
 }
 
-function needsOf(candidates: readonly Candidate[], presence: Presence): readonly Need[] {
-  const needs: Need[] = [];
-  const found = new ByPlace<Digest, Need>();
+function needsOf(candidates: readonly Candidate[], presence: Presence): readonly NeededBlob[] {
+  const needs: NeededBlob[] = [];
+  const found = new ByPlace<Digest, NeededBlob>();
   for (const candidate of candidates) {
     const {source, destination, graph} = candidate;
     const [from, to] = [source.repository, destination.repository];
@@ -102,11 +102,11 @@ function needsOf(candidates: readonly Candidate[], presence: Presence): readonly
   return needs;
 }
 
-/** For each registry, a repository that has a blob, or will have it once the plan has got so far. */
+/** For each registry, a repository that has a blob, or will have it at this point of the plan. */
 class Holders {
   readonly #repositories = new ByPlace<Digest, string>();
   readonly #registries = new Map<string, string | undefined>();
-  /** Registries with more than one repository of the plan: on others there is nothing to mount from. */
+  /** Registries with more than one repository in the plan: on others, nothing can be mounted. */
   readonly #shared = new Set<string>();
 
   constructor(candidates: readonly Candidate[]) {
@@ -122,7 +122,7 @@ class Holders {
     }
   }
 
-  /** The first repository of a registry stays. Repositories that are files are no source of mounts. */
+  /** Keeps the first repository of each registry. Files are not sources of mounts. */
   add(repository: string, digest: Digest): void {
     const registry = this.#registryOf(repository);
     if (registry === undefined || !this.#shared.has(registry)) return;
@@ -131,7 +131,7 @@ class Holders {
     }
   }
 
-  /** A repository on the registry of `repository` that has the blob. */
+  /** A repository on the same registry as `repository` that has the blob. */
   near(repository: string, digest: Digest): string | undefined {
     const registry = this.#registryOf(repository);
     return registry === undefined ? undefined : this.#repositories.get(registry, digest);
@@ -151,8 +151,8 @@ class Holders {
 }
 
 /**
- * The registry of a repository's name, or the layout that it is in, between whose repositories blobs can be mounted.
- * Undefined for other files and for daemons, where nothing can.
+ * The scope within which blobs can be mounted between repositories: the registry of a repository, or the layout that
+ * contains it. Undefined: mounting is not possible, as for other files and daemons.
  */
 export function registryOf(repository: string): string | undefined {
   const place = parsePlace(repository);

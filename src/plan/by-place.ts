@@ -1,6 +1,6 @@
 /**
- * Values by two names, such as a repository and a digest. A map of maps: joined names would be a new text for each of some
- * 100,000 values.
+ * Values by a place and a name, such as a repository and a digest. Nested maps instead of a joined key, because a large
+ * plan has some 100,000 values and would create a string for each lookup.
  */
 export class ByPlace<Name, Value> {
   readonly #places = new Map<string, Map<Name, Value>>();
@@ -23,7 +23,7 @@ export class ByPlace<Name, Value> {
     return [...this.#places.values()].reduce((sum, {size}) => sum + size, 0);
   }
 
-  /** Place by place, in the order in which they were set. */
+  /** Place by place, in insertion order. */
   *values(): Generator<Value> {
     for (const names of this.#places.values()) yield* names.values();
   }

@@ -10,7 +10,7 @@ const UNITS: Readonly<Record<string, number>> = {
   TiB: 2 ** 40,
 };
 
-/** Reads a size with a unit of 1024 if there is one, such as `32MiB`, in bytes. Undefined: it is none, or it is zero. */
+/** Parses a size such as `32MiB`; units are powers of 1024, and none means bytes. Undefined: not a size, or zero. */
 export function parseByteSize(text: string): number | undefined {
   const match = /^(\d{1,15})(|[KMGT]|[KMGT]iB)$/.exec(text);
   const bytes = Number(match?.[1]) * (UNITS[match?.[2] ?? ''] ?? Number.NaN);

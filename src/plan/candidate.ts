@@ -10,27 +10,27 @@ import {childManifests, type SeenManifest} from '../model/manifest.ts';
 export interface ObservedRoute {
   readonly source: SourceInventory;
   readonly destination: DestinationInventory;
-  /** One tag or digest was named, not a repository: leaving it out is then no choice but a failure. */
+  /** The source names one tag or digest, not a repository. If that image is skipped, the plan fails. */
   readonly single?: boolean;
 }
 
-/** A root that may be copied: the filters let it pass and the source has all of it. */
+/** A root that may be copied: it passed the filters, and the source has all of its content. */
 export interface Candidate {
   readonly source: SourceInventory;
   readonly destination: DestinationInventory;
   readonly root: SourceRoot;
   /** The tag at the destination; undefined: by digest only. */
   readonly tag: Tag | undefined;
-  /** What is to be at the destination: the root's digest, or what `--platform` makes of it. */
+  /** The digest at the destination: that of the root, or of what `--platform` selects from it. */
   readonly digest: Digest;
-  /** What hangs below `digest`; undefined: not read, since it is at the destination already. */
+  /** The content below `digest`; undefined: not read, because the destination already has it. */
   readonly graph: ManifestGraph | undefined;
   readonly cutFrom: PlannedManifest['cutFrom'];
-  /** How manifests of the graph are made that the source has in another form. */
+  /** How to create the manifests of the graph that the source has in another form, by their new digests. */
   readonly conversions?: ReadonlyMap<Digest, Conversion>;
 }
 
-/** Manifests and blobs of a candidate that are made when the plan is applied, and that its source does not have. */
+/** Manifests and blobs of a candidate that the source does not have, and that are created when the plan is applied. */
 export function madeContent({cutFrom, digest, conversions, graph}: Candidate): ReadonlySet<Digest> {
   const made = new Set<Digest>(cutFrom === undefined ? [] : [digest]);
   if (conversions === undefined) return made;
@@ -42,7 +42,7 @@ export function madeContent({cutFrom, digest, conversions, graph}: Candidate): R
   return made;
 }
 
-/** `host/path:tag` or `host/path@digest`: the name of what a candidate makes at the destination. */
+/** The name of a candidate at the destination: `host/path:tag`, or `host/path@digest`. */
 export function targetOf({destination, tag, digest}: Candidate): string {
   return nameOf(destination.repository, tag, digest);
 }
@@ -55,17 +55,17 @@ export function destinationTag(root: SourceRoot): Tag | undefined {
 /** Finds a manifest by its digest; undefined: the source does not have it. */
 export type FindManifest = (digest: Digest) => SeenManifest | undefined;
 
-/** All that hangs below one manifest. */
+/** A manifest and all manifests below it. */
 export interface ManifestGraph {
   /** Children before parents, each once; the root is the last. */
   readonly manifests: readonly SeenManifest[];
-  /** Manifests that an index lists and that were not found. */
+  /** Manifests that an index lists but the source does not have. */
   readonly missing: readonly Digest[];
   /** Manifests of Docker schema 1. */
   readonly schema1: readonly Digest[];
 }
 
-/** Walks from `root` down; subjects are not followed. */
+/** Walks from `root` downwards. Subjects are not followed. */
 export function graphOf(root: SeenManifest, find: FindManifest): ManifestGraph {
   const manifests = new Map<Digest, SeenManifest>();
   const missing = new Set<Digest>();
@@ -88,10 +88,10 @@ export function graphOf(root: SeenManifest, find: FindManifest): ManifestGraph {
 const ATTACHMENT_TAG = /^sha256-([a-f0-9]{64})(?:\.[\w.-]+)?$/;
 
 /**
- * The manifest that a tag is attached to by its name: `sha256-<hex>` is the fallback tag of the referrers
+ * The manifest that a tag is attached to by its name: `sha256-<hex>` is the fallback tag for referrers
  * (distribution-spec, "Referrers Tag Schema"), `sha256-<hex>.sig`, `.att` and `.sbom` are cosign's (its SPEC.md,
- * "Naming"); any other suffix counts as well. Undefined: a tag like any other. So is one of a sha512 digest: a tag is
- * too short for it, and the subject cannot be read from its first half.
+ * "Naming"); any other suffix is accepted as well. Undefined: an ordinary tag. That includes tags made from sha512
+ * digests: a tag is too short for the whole digest, so the subject is unknown.
  */
 export function attachmentSubject(tag: string): Digest | undefined {
   const digest = `sha256:${ATTACHMENT_TAG.exec(tag)?.[1] ?? ''}`;

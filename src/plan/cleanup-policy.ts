@@ -4,22 +4,22 @@ import {compareText} from './compare.ts';
 import type {DatedTag} from './delete-rules.ts';
 import {re2, type Search} from '../model/re2.ts';
 
-/** Tags that GitLab takes from its registry's database at once (`TAGS_PAGE_SIZE`). */
+/** The number of tags that GitLab reads from the registry's database at once (`TAGS_PAGE_SIZE`). */
 const PAGE = 1000;
 
 /**
- * Which tags of a repository a cleanup policy keeps, and why; it deletes all others. In GitLab's order (GitLab:
- * app/services/projects/container_repository/cleanup_tags_base_service.rb):
+ * The tags of a repository that a cleanup policy keeps, with the reason; it deletes all others. The order is GitLab's
+ * (app/services/projects/container_repository/cleanup_tags_base_service.rb):
  *
- * - `latest` stays.
- * - An expression becomes `\A…\z` as it is, without a group: of `a|b` the one side only has to begin the name, and the
- *   other to end it. No expression matches the empty name alone.
- * - `keep_n` keeps the newest of what is left. With metadata database for each page of 1000 tags, in the order of their
- *   names (gitlab/cleanup_tags_service.rb). A tag without a time counts as pushed just now.
+ * - `latest` is kept.
+ * - An expression becomes `\A…\z` without a group: with `a|b`, a name has to begin with `a` or end with `b`. An empty
+ *   expression matches nothing.
+ * - `keep_n` keeps the newest of the remaining tags. With a metadata database it applies to each page of 1000 tags, in
+ *   the order of their names (gitlab/cleanup_tags_service.rb). A tag without a time counts as pushed just now.
  * - A tag without a time is never older than `older_than`.
- * - A policy runs for nobody in particular, so that every protection rule counts (gitlab/delete_tags_service.rb).
+ * - A policy runs without a user, so every protection rule applies (gitlab/delete_tags_service.rb).
  * @param hasDatabase whether the registry has a metadata database
- * @throws TransshipError FILTER_INVALID for an expression that is none: GitLab would disable the policy
+ * @throws TransshipError FILTER_INVALID for an invalid expression, with which GitLab would disable the policy
  */
 export function keptByPolicy(
   tags: readonly DatedTag[],
@@ -61,7 +61,7 @@ export function keptByPolicy(
   return kept;
 }
 
-/** What is left of each page that GitLab reads. */
+/** The remaining tags of each page that GitLab reads. */
 function pagesOf(
   all: readonly DatedTag[],
   left: readonly DatedTag[],

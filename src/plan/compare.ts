@@ -1,9 +1,9 @@
-/** Orders by UTF-16 code units: the same on every machine, whatever its language. */
+/** Orders by UTF-16 code units, and so in the same way on every machine, whatever its locale. */
 export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** Text in which numbers count as numbers: `service-9` before `service-10`. */
+/** Orders text with embedded numbers by their value: `service-9` before `service-10`. */
 export function compareNatural(a: string, b: string): number {
   const [partsA, partsB] = [naturalParts(a), naturalParts(b)];
   for (const [at, part] of partsA.entries()) {
@@ -16,8 +16,8 @@ export function compareNatural(a: string, b: string): number {
 }
 
 /**
- * The items in the order of their tags: versions first, in their order (1.9 before 1.10, and by semver §11 1.0.0-rc.1 before
- * 1.0.0), then all other tags. Items without a tag come last.
+ * Sorts items by their tags: versions first, in their order (1.9 before 1.10; by semver §11, 1.0.0-rc.1 before 1.0.0),
+ * then all other tags. Items without a tag come last.
  */
 export function inTagOrder<T>(
   items: readonly T[],
@@ -37,10 +37,10 @@ interface OrderedTag {
   readonly version: Version | undefined;
 }
 
-/** A tag that is read as a version; any count of numbers. */
+/** A tag read as a version, with any number of components. */
 interface Version {
   readonly numbers: readonly string[];
-  /** What follows the numbers, such as `-rc.1`, `_build`. */
+  /** The text after the numbers, such as `-rc.1` or `_build`. */
   readonly suffix: string;
 }
 
@@ -61,7 +61,7 @@ function compareTags(a: OrderedTag, b: OrderedTag): number {
   return compareVersions(a.version, b.version) || compareText(a.tag, b.tag);
 }
 
-/** An absent number is 0: 1.35 is 1.35.0. */
+/** A missing number counts as 0: 1.35 equals 1.35.0. */
 function compareVersions(a: Version, b: Version): number {
   const count = Math.max(a.numbers.length, b.numbers.length);
   for (let at = 0; at < count; at += 1) {
@@ -71,7 +71,7 @@ function compareVersions(a: Version, b: Version): number {
   return suffixRank(a.suffix) - suffixRank(b.suffix) || compareNatural(a.suffix, b.suffix);
 }
 
-/** `-` begins a pre-release, which comes before its version; anything else is a build of it. */
+/** A suffix with `-` is a pre-release, which precedes its version; any other suffix is a build. */
 function suffixRank(suffix: string): number {
   if (suffix === '') return 1;
   return suffix.startsWith('-') ? 0 : 2;
@@ -87,7 +87,7 @@ function comparePart(a: string, b: string): number {
   return DIGITS.test(a) && DIGITS.test(b) ? compareNumbers(a, b) : compareText(a, b);
 }
 
-/** Of any length: a tag may hold more digits than a number keeps apart. */
+/** Compares numbers of any length: a tag may have more digits than a JavaScript number is precise for. */
 function compareNumbers(a: string, b: string): number {
   const [one, two] = [a.replace(/^0+(?=\d)/, ''), b.replace(/^0+(?=\d)/, '')];
   return one.length - two.length || compareText(one, two);

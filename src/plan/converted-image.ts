@@ -11,24 +11,24 @@ import type {FindManifest} from './candidate.ts';
 /** An image in the form in which it is copied. */
 export interface ConvertedImage {
   readonly root: SeenManifest;
-  /** Finds what is below it: converted manifests, and those of the source that stay as they are. */
+  /** Finds the manifests below it: converted ones, and unchanged ones of the source. */
   readonly find: FindManifest;
-  /** How what the source does not have was made, by digest. */
+  /** How each manifest that the source does not have was created, by its digest. */
   readonly conversions: ReadonlyMap<Digest, Conversion>;
 }
 
-/** What was read of the source. */
+/** The content that was read from the source. */
 export interface ConversionSource {
   readonly find: FindManifest;
   readonly facts: ConversionFacts;
 }
 
 /**
- * Puts converted images in the place of those that are wanted in another form. An index that lists one of them is written
- * again, and so are the indexes above it.
- * @param cutFrom set where `root` is an index that was cut
- * @returns undefined: all of it stays as it is
- * @throws INTERNAL where the bytes of an index were not kept
+ * Replaces images by their converted form. Indexes that list such an image are written again, and so are the indexes
+ * above them.
+ * @param cutFrom set if `root` is an index that was cut
+ * @returns undefined: nothing below `root` is converted
+ * @throws Error if the bytes of an index were not kept (a bug)
  */
 export function convertedImage(
   root: SeenManifest,

@@ -8,16 +8,16 @@ import {
   type Skip,
 } from '../model/plan.ts';
 import {createRecords, createSteps} from './create-steps.ts';
-import {deleteRecords, deletionsFrom} from './delete-records.ts';
+import {deleteRecordsOf, deletionsFrom} from './delete-records.ts';
 import {registryOf} from './blob-actions.ts';
-import {isStepCheck, stepChecks} from './checks.ts';
+import {isStepCheck, stepChecks} from './copy-checks.ts';
 import type {CopyPlanContent, CopyPlanFile} from './copy-plan-schema.ts';
 import {notWhole, TableWriter} from './plan-tables.ts';
 import {RecordError, TableReader} from './table-reader.ts';
 import type {BlobRecord} from './schema-parts.ts';
 import {totalsOf, type UncostedCopy, withEstimates} from './totals.ts';
 
-/** @throws TransshipError INTERNAL where the plan names what it does not hold */
+/** @throws TransshipError INTERNAL if the plan refers to something that it does not contain */
 export function encodeCopyPlan(plan: Omit<CopyPlan, 'id'>): CopyPlanContent {
   const {kind, wish, routes, manifests, blobs, skipped, checks} = plan;
   const writer = new TableWriter(manifests, blobs, routes);
@@ -25,7 +25,7 @@ export function encodeCopyPlan(plan: Omit<CopyPlan, 'id'>): CopyPlanContent {
   const blobActions = writer.blobs(blobs);
   const skips = writer.skips(skipped);
   const known = {copies: copiesOf(plan), skipped};
-  const deletions = deleteRecords(deletionsOf(plan), known, writer);
+  const deletions = deleteRecordsOf(deletionsOf(plan), known, writer);
   const rows = writer.routes.map(([from, to], at): CopyPlanFile['routes'][number] => {
     const route = routes[at];
     if (route === undefined) throw notWhole(`route ${at}`);
@@ -47,7 +47,7 @@ export function encodeCopyPlan(plan: Omit<CopyPlan, 'id'>): CopyPlanContent {
 }
 
 /**
- * @param most entries of lists that the file does not write out
+ * @param most maximum number of entries in lists that the file implies but does not contain
  * @throws RecordError
  */
 export function decodeCopyPlan(file: CopyPlanFile, most: number): CopyPlan {
@@ -83,8 +83,9 @@ export function decodeCopyPlan(file: CopyPlanFile, most: number): CopyPlan {
 }
 
 /**
- * The review of a plan shows its images, not where each blob comes from. So a blob comes from where an image does that
- * goes to the same repository, and is mounted only from a repository on the same registry that the plan names for an image.
+ * A review shows the images of a plan, not the source of each blob. A blob may therefore come only from a repository
+ * from which an image is copied to the same destination, and may be mounted only from a repository on the same registry
+ * that the plan names for an image.
  * @throws RecordError
  */
 function throwUnlessReviewable(

@@ -21,43 +21,46 @@ const filters = z
       .describe('Globs; a tag must match none of them.')
       .exactOptional(),
     semver: z.string().describe('A range of versions, as node-semver reads it.').exactOptional(),
-    newest: z.int().positive().describe('Only the newest so many tags.').exactOptional(),
+    newest: z.int().positive().describe('The number of newest tags to select.').exactOptional(),
     newerThan: z
       .string()
-      .describe('Only what was created after this time (ISO 8601).')
+      .describe('Select only images created after this time (ISO 8601).')
       .exactOptional(),
     platforms: listOf(z.string())
-      .describe('os/architecture[/variant]; none: all platforms.')
+      .describe('os/architecture[/variant]; empty: all platforms.')
       .exactOptional(),
     rename: listOf(
       z.strictObject({
         pattern: z
           .string()
-          .refine((pattern) => whyNotRenamePattern(pattern) === undefined, 'not a pattern of tags')
+          .refine(
+            (pattern) => whyNotRenamePattern(pattern) === undefined,
+            'not a valid pattern for tags',
+          )
           .describe('A regular expression that matches the whole tag.'),
-        replacement: z.string().describe('With $1 to $9, $<name> or $&.'),
+        replacement: z.string().describe('The new tag, with $1 to $9, $<name> or $&.'),
       }),
     )
       .describe('New names of tags; the first pattern that matches is used.')
       .exactOptional(),
-    noClobber: z.boolean().describe('Tags at the destination stay as they are.').exactOptional(),
-    allowEmpty: z.boolean().describe('Filters may leave nothing.').exactOptional(),
+    noClobber: z.boolean().describe('Existing tags at the destination are kept.').exactOptional(),
+    allowEmpty: z.boolean().describe('The filters may select nothing.').exactOptional(),
     convertSchema1: z
       .boolean()
-      .describe('Images of Docker schema 1 are copied as images of schema 2.')
+      .describe('Images of Docker schema 1 are converted to schema 2.')
       .exactOptional(),
     includeForeign: z.boolean().describe('Foreign layers are copied.').exactOptional(),
     convertForeign: z
       .boolean()
-      .describe('Foreign layers are copied and become ordinary ones.')
+      .describe('Foreign layers are copied and become ordinary layers.')
       .exactOptional(),
   })
-  .describe('The filters, as they were given.');
+  .describe('The filters, as given.');
 
 const routeWish = z
   .strictObject({
-    source: z.string().describe('The source, as it was given.'),
-    destination: z.string().describe('The destination, as it was given.'),
+    source: z.string().describe('The source, as given.'),
+    destination: z.string().describe('The destination, as given.'),
     filters,
     at: wishPosition.exactOptional(),
   })
@@ -69,22 +72,28 @@ const deleteRules = z
     tags: globs('Globs; a tag must match one of them.'),
     excludeTags: globs('Globs; a tag must match none of them.'),
     semver: z.string().describe('A range of versions.').exactOptional(),
-    keep: globs('Globs of tags that stay.'),
-    keepNewest: z.int().positive().describe('So many of the newest stay.').exactOptional(),
-    olderThan: z.string().describe('Only what is older than this time (ISO 8601).').exactOptional(),
+    keep: globs('Globs of tags to keep.'),
+    keepNewest: z.int().positive().describe('The number of newest tags to keep.').exactOptional(),
+    olderThan: z
+      .string()
+      .describe('Select only tags older than this time (ISO 8601).')
+      .exactOptional(),
   })
-  .describe('The rules, as they were given.');
+  .describe('The rules, as given.');
 
 const cleanupRules = z
   .strictObject({
     project: z.string().describe('The full path of the project.'),
-    enabled: z.boolean().describe('Whether GitLab runs the policy by itself.'),
-    nameRegex: z.string().describe('RE2: the whole name of a tag that may go.'),
-    nameRegexKeep: z.string().describe('RE2: the whole name of a tag that stays.').exactOptional(),
-    keepN: z.int().nonnegative().describe('So many of the newest stay.').exactOptional(),
-    olderThan: z.string().describe('Only what is older than this time (ISO 8601).').exactOptional(),
+    enabled: z.boolean().describe('Whether GitLab runs the policy.'),
+    nameRegex: z.string().describe('RE2 for the whole name of a tag to delete.'),
+    nameRegexKeep: z.string().describe('RE2 for the whole name of a tag to keep.').exactOptional(),
+    keepN: z.int().nonnegative().describe('The number of newest tags to keep.').exactOptional(),
+    olderThan: z
+      .string()
+      .describe('Select only tags older than this time (ISO 8601).')
+      .exactOptional(),
     protects: listOf(z.string())
-      .describe('RE2: anywhere in the names of protected and immutable tags.')
+      .describe('RE2 for a part of the names of protected and immutable tags.')
       .exactOptional(),
   })
   .describe('The cleanup policy of a GitLab project when the plan was made.');
@@ -96,7 +105,7 @@ const deleteWish = z
     z.strictObject({repository: repositoryName, policy: cleanupRules}),
   ])
   .describe(
-    'A repository whose tags are deleted by rules, or as the cleanup policy of its project says.',
+    'A repository whose tags are deleted by rules, or as the cleanup policy of its project would delete them.',
   );
 
 const routeRow = z
@@ -105,7 +114,7 @@ const routeRow = z
     index('repositories', 'The destination'),
     z.int().nonnegative().describe('The index of its wish in wish.routes.'),
   ])
-  .describe('A source repository, its destination, and whose wish it is.');
+  .describe('A source repository, its destination, and the wish that it belongs to.');
 
 export const copyPlanFile = z
   .strictObject({
@@ -116,39 +125,39 @@ export const copyPlanFile = z
         routes: listOf(routeWish).describe('At least one, unless tags are only deleted.'),
         deleteSource: z
           .boolean()
-          .describe('Delete at the source what was verified at every destination.')
+          .describe('Delete tags at the source after they were verified at every destination.')
           .exactOptional(),
         archiveSize: z
           .int()
           .positive()
-          .describe('Archives are written in parts of so many bytes.')
+          .describe('Archives are written in parts of this size, in bytes.')
           .exactOptional(),
         deletes: listOf(deleteWish)
           .describe('Repositories whose tags are deleted by rules.')
           .exactOptional(),
       })
-      .describe('What somebody wants, in their words.'),
+      .describe('The request, as given.'),
     mediaTypes: tables.mediaTypes,
     platforms: tables.platforms,
     repositories: tables.repositories,
-    routes: listOf(routeRow).describe('Every source repository and where it goes.'),
+    routes: listOf(routeRow).describe('Every source repository and its destination.'),
     creations: listOf(createRecord).describe(
-      'GitLab groups and projects that are created first, parents before what is in them.',
+      'GitLab groups and projects to create first, parents before their content.',
     ),
     blobs: tables.blobs,
     manifests: tables.manifests,
-    copies: listOf(copyRecord).describe('What is copied, in this order as far as order matters.'),
+    copies: listOf(copyRecord).describe('The copies, in an order that satisfies their needs.'),
     deletions: listOf(deleteRecord).describe(
-      'What is deleted after all copies, in this order as far as order matters.',
+      'The deletions after all copies, in an order that satisfies their needs.',
     ),
     blobActions: listOf(blobRecord).describe(
-      'What happens to the blobs, each once for each destination repository.',
+      'The actions for blobs; each blob occurs once for each destination repository.',
     ),
     ...tail,
   })
-  .describe('Copies of images: digest-pinned, without clock and secrets.');
+  .describe('Copies of images, pinned to digests, without times and secrets.');
 
-/** The file of a plan of copies; see docs/plan-format.md. */
+/** The file of a copy plan; see docs/plan-format.md. */
 export type CopyPlanFile = Checked<typeof copyPlanFile>;
-/** Without what is computed from the rest. */
+/** The file without the fields that are computed from the others. */
 export type CopyPlanContent = Omit<CopyPlanFile, 'id' | 'signature'>;

@@ -13,12 +13,12 @@ import {
 } from '../model/plan.ts';
 import {alikeTogether, blobActions} from './blob-actions.ts';
 import {type Candidate, type ObservedRoute, targetOf} from './candidate.ts';
-import * as checks from './checks.ts';
+import * as checks from './copy-checks.ts';
 import {planId} from './plan-file.ts';
 import {createSteps} from './create-steps.ts';
 import {
   deleteId,
-  type Deletions,
+  type DeleteOrder,
   deleteSteps,
   type LeftThere,
   notDeletedChecks,
@@ -30,36 +30,36 @@ import {namedPlatforms} from './platforms.ts';
 import {Presence} from './presence.ts';
 import {candidatesOf, type RouteCandidates} from './route-candidates.ts';
 import type {CreateRecord} from './schema-parts.ts';
-import {copySteps} from './steps.ts';
+import {copySteps} from './copy-steps.ts';
 import {sinceEarlier} from './since-earlier.ts';
 import {totalsOf, withEstimates} from './totals.ts';
 import {childBlobs, childManifests, type SeenManifest} from '../model/manifest.ts';
 
 export interface CopyPlanInput {
   readonly wish: Wish;
-  /** In the order in which their steps are to stand. Several may have the same source, or the same destination. */
+  /** In the order of their steps. Several may have the same source or the same destination. */
   readonly routes: readonly CopyRoute[];
-  /** What else was found out: about the wish itself, and about sources that could not be read. */
+  /** Other findings: about the wish itself, and about sources that could not be read. */
   readonly findings?: PlanFindings;
   /** Absent: nothing is deleted. */
   readonly deletions?: PlannedDeletions;
-  /** What this plan brought is left out. */
+  /** An earlier plan; images that it copied are skipped. */
   readonly since?: CopyPlan | undefined;
 }
 
-/** What a plan may delete, and what is known of the repositories in which it does. */
+/** Tags that a plan may delete, and the content of the repositories that they are in. */
 export interface PlannedDeletions {
-  /** What else than what moves away from its source. */
+  /** Tags to delete in addition to those that are moved from the source. */
   readonly wanted?: readonly WantedDeletion[];
-  /** What was considered, and stays. */
+  /** Tags that were considered and are kept. */
   readonly left?: readonly LeftThere[];
-  /** Of each repository in which something is deleted. */
+  /** The content of each repository in which something is deleted. */
   readonly contents: ReadonlyMap<string, TaggedContent>;
-  /** More `pruned` tags than this forbid the plan. */
+  /** If there are more `pruned` tags than this, the plan is forbidden. */
   readonly maxPruned?: number;
 }
 
-/** What a plan is to say besides what its routes come to. */
+/** Findings of a plan that do not come from its routes. */
 export interface PlanFindings {
   readonly checks: readonly Check[];
   readonly skipped: readonly Skip[];
@@ -67,19 +67,19 @@ export interface PlanFindings {
   readonly creations?: readonly CreateRecord[];
 }
 
-/** One source repository, one destination repository, and the index of the wish that they belong to. */
+/** A source repository, a destination repository, and the index of the wish that they belong to. */
 export interface CopyRoute extends ObservedRoute {
   readonly wish: number;
 }
 
 /**
- * Computes what has to be done so that the wish comes true, from what was seen. Pure: the same routes give the same
- * plan, byte for byte, in whatever order the inventories list things.
- * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID; INTERNAL where an inventory is not whole
+ * Computes the steps that fulfil the wish, from what was observed. Pure: the same routes give the same plan, byte for
+ * byte, in whatever order the inventories list their content.
+ * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID; INTERNAL if an inventory is incomplete
  */
 export function makeCopyPlan(input: CopyPlanInput): CopyPlan {
   const {wish, routes, findings} = input;
-  const found = routes.map((route): Found => {
+  const found = routes.map((route): RouteSelection => {
     const filters = wish.routes[route.wish]?.filters ?? {};
     return {wish: route.wish, ...candidatesOf(route, filters)};
   });
@@ -128,8 +128,14 @@ export function makeCopyPlan(input: CopyPlanInput): CopyPlan {
   return {format, id: planId(content), ...rest};
 }
 
-/** What the plan deletes. What was asked for twice is deleted once: `moved`, which has to be verified. */
-function deletionsIn({wish, deletions}: CopyPlanInput, found: readonly Found[]): Deletions {
+/**
+ * The deletions of the plan. A tag that is requested twice is deleted once, as `moved`, because that requires
+ * verification.
+ */
+function deletionsIn(
+  {wish, deletions}: CopyPlanInput,
+  found: readonly RouteSelection[],
+): DeleteOrder {
   if (deletions === undefined) return {steps: [], checks: []};
   const {wanted = [], left = [], contents, maxPruned} = deletions;
   const candidates = found.flatMap((route) => route.candidates);
@@ -154,7 +160,9 @@ function deletionsIn({wish, deletions}: CopyPlanInput, found: readonly Found[]):
   };
 }
 
-/** Deletions come after the copies: what those bring must not go with what is deleted. */
+/**
+ * The content of the repositories after the copies, which come first: a deletion must not take along what they push.
+ */
 function afterCopies(
   contents: ReadonlyMap<string, TaggedContent>,
   candidates: readonly Candidate[],
@@ -191,7 +199,7 @@ function tooManyPruned(
   ];
 }
 
-/** Of sources without manifests: what is copied from them has a digest that nobody has seen. */
+/** For sources without manifests: the digests of copied images are new. */
 function newDigests(candidates: readonly Candidate[]): readonly Check[] {
   const bySource = Map.groupBy(candidates, ({source}) => source.repository);
   return [...bySource].flatMap(([repository, copied]) => {
@@ -200,15 +208,15 @@ function newDigests(candidates: readonly Candidate[]): readonly Check[] {
   });
 }
 
-/** What a route comes to, and the index of its wish. */
-interface Found extends RouteCandidates {
+/** The candidates of a route, and the index of its wish. */
+interface RouteSelection extends RouteCandidates {
   readonly wish: number;
 }
 
-/** A wish of which filters leave nothing. One that forbids already says why, and better. */
+/** Checks for wishes of which the filters leave nothing. If another check already forbids the wish, it says why. */
 function nothingSelected(
   {routes}: Wish,
-  found: readonly Found[],
+  found: readonly RouteSelection[],
   conflicts: readonly Check[],
 ): readonly Check[] {
   const byWish = Map.groupBy(found, ({wish}) => wish);
@@ -219,7 +227,7 @@ function nothingSelected(
     const skipped = own.flatMap((one) => one.skipped);
     const others = [...conflicts, ...own.flatMap((one) => one.checks)];
     const isKnown = others.some(({result}) => result === 'forbid');
-    // What stays at the destination was selected, and is there in some form.
+    // Images that are kept at the destination were selected, and exist there in some form.
     const isKept = skipped.some(({reason}) => reason === 'kept' || reason === 'earlier');
     if (skipped.length === 0 || isKnown || isKept) return [];
     const isFiltered = skipped.some(({reason}) => reason === 'filtered');
@@ -228,19 +236,19 @@ function nothingSelected(
   });
 }
 
-/** What forbids a plan of a migration file names its line. */
+/** Adds the position in the migration file to a check that forbids the plan. */
 function placed(check: Check, route: RouteWish | undefined): Check {
   if (check.result !== 'forbid' || route?.at === undefined) return check;
   return {...check, message: formatProblem({...route.at, message: check.message})};
 }
 
 /**
- * Each target once. Of two that want the same tag for different images the first is kept, and a check forbids the plan.
- * In a migration file so do two origins that have the same image today: next week they may not.
- * What has no tag is dropped where a tag brings the same manifest to the same repository.
+ * Keeps one candidate for each target. If two have the same tag but different images, the first one is kept and a check
+ * forbids the plan. In a migration file, two origins with the same image today conflict as well: the images may differ
+ * next week. A candidate without a tag is dropped if a tag brings the same manifest to the same repository.
  */
 function withoutDuplicates(
-  found: readonly Found[],
+  found: readonly RouteSelection[],
   {routes}: Wish,
 ): {readonly candidates: readonly Candidate[]; readonly conflicts: readonly Check[]} {
   const byTarget = new Map<string, {readonly candidate: Candidate; readonly wish: number}>();
@@ -273,7 +281,9 @@ function withoutDuplicates(
   return {candidates: kept.map(([, {candidate}]) => candidate), conflicts};
 }
 
-/** In an archive each image has its name at the source: routes that send one image to several places agree about it. */
+/**
+ * In an archive, each image has the name that it has at the source, so routes to several destinations do not conflict.
+ */
 function isSameOrigin({source, root}: Candidate, {destination, ...other}: Candidate): boolean {
   return (
     destination.repository.endsWith(`::${source.repository}`) &&
@@ -282,7 +292,7 @@ function isSameOrigin({source, root}: Candidate, {destination, ...other}: Candid
   );
 }
 
-/** Where a route was asked for. */
+/** The position in the migration file that requests a route. */
 function originOf(route: RouteWish | undefined, index: number): string {
   if (route?.at === undefined) return `route ${index + 1}`;
   const {file, line, column} = route.at;
@@ -303,7 +313,7 @@ function presentSkip({source, destination, root, tag, digest}: Candidate): Skip 
   return {reason: 'present', from, to, ...named, digest};
 }
 
-/** Every manifest once, as the candidates list them, children first. */
+/** Each manifest once, in the order of the candidates, children first. */
 function plannedManifests(candidates: readonly Candidate[]): readonly PlannedManifest[] {
   const planned = new Map<Digest, PlannedManifest>();
   const platforms = namedPlatforms(new Set(candidates.map(({source}) => source)));
@@ -313,7 +323,7 @@ function plannedManifests(candidates: readonly Candidate[]): readonly PlannedMan
       if (planned.has(own)) continue;
       const convertedFrom = conversions?.get(own);
       const isCut = own === digest && convertedFrom === undefined;
-      // A converted image has the platform of the one that it was made from.
+      // A converted image keeps the platform of its original.
       const platform = platforms.get(own) ?? platforms.get(convertedFrom?.digest ?? own);
       planned.set(own, {
         ...plannedManifest(manifest, {cutFrom: isCut ? cutFrom : undefined, platform}),
@@ -331,13 +341,13 @@ function partition<T>(
   return [items.filter(test), items.filter((item) => !test(item))];
 }
 
-/** What the manifest itself does not say. */
+/** Information that the manifest itself does not contain. */
 interface ManifestFacts {
   readonly cutFrom?: PlannedManifest['cutFrom'] | undefined;
   readonly platform?: string | undefined;
 }
 
-/** A manifest as plans have it: without its bytes. */
+/** A manifest as plans contain it, without its bytes. */
 export function plannedManifest(
   {descriptor, view}: SeenManifest,
   {cutFrom, platform}: ManifestFacts = {},

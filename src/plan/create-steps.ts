@@ -1,12 +1,12 @@
 import type {CreateStep} from '../model/plan.ts';
 import type {CreateRecord} from './schema-parts.ts';
 
-/** It is looked for, created, and looked for again. */
+/** Look it up, create it, and look it up again. */
 const REQUESTS = 3;
 
 /**
- * What has to be created, as steps of a plan.
- * @param wanted parents before what is in them
+ * The steps that create groups and projects.
+ * @param wanted parents first
  */
 export function createSteps(wanted: readonly CreateRecord[]): readonly CreateStep[] {
   const ids = new Map(wanted.map((one) => [`${one.registry}/${one.path}`, idOf(one)]));
@@ -30,7 +30,7 @@ function idOf({kind, registry, path}: Pick<CreateRecord, 'kind' | 'registry' | '
   return `${kind}:${registry}/${path}`;
 }
 
-/** As plan files have them. */
+/** The records in a plan file. */
 export function createRecords(steps: readonly CreateStep[]): readonly CreateRecord[] {
   return steps.map(({kind, gitlab, registry, path, visibility}) => ({
     kind,
@@ -41,9 +41,9 @@ export function createRecords(steps: readonly CreateStep[]): readonly CreateReco
   }));
 }
 
-/** Whether images of a repository, `host/path`, are in what a step creates. */
+/** Whether a repository, `host/path`, is in the group or project that a step creates. */
 export function isInside(repository: string, {registry, path}: CreateStep): boolean {
-  // Image paths are lower case, whatever a project's is.
+  // Image paths are in lower case, even if the path of the project is not.
   const root = `${registry}/${path.toLowerCase()}`;
   return repository === root || repository.startsWith(`${root}/`);
 }

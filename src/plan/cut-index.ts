@@ -2,17 +2,17 @@ import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import {parseJson} from '../model/json.ts';
 
-/** A piece of text: from `start` up to, not including, `end`. */
+/** A range of text, from `start` up to, but not including, `end`. */
 interface Span {
   readonly start: number;
   readonly end: number;
 }
 
 /**
- * The index without those manifests whose digest is not in `keep`. All other text stays as it is, its order, its
- * numbers and its whitespace: the text is cut, not written anew, so that the same index gives the same bytes always.
- * @param bytes an index that was read by `parseManifest`
- * @throws TransshipError MANIFEST_INVALID where the bytes are no index
+ * Removes the manifests that are not in `keep` from an index. All other text is kept, including its order, numbers and
+ * whitespace: the text is cut, not serialized again, so that the same index always gives the same bytes.
+ * @param bytes an index that `parseManifest` accepted
+ * @throws TransshipError MANIFEST_INVALID if the manifest is not an index
  */
 export function cutIndex(bytes: Uint8Array, keep: Iterable<Digest>): Uint8Array {
   const text = new TextDecoder('utf-8', {fatal: true}).decode(bytes);
@@ -26,7 +26,7 @@ export function cutIndex(bytes: Uint8Array, keep: Iterable<Digest>): Uint8Array 
   let end = first.start;
   for (const item of items) {
     const raw = text.slice(item.start, item.end);
-    // The comma and whitespace before an item go with it.
+    // The comma and the whitespace before an item are removed with it.
     if (isWanted(raw, wanted)) kept += kept === '' ? raw : text.slice(end, item.start) + raw;
     end = item.end;
   }
@@ -38,7 +38,7 @@ function isWanted(item: string, wanted: ReadonlySet<string>): boolean {
   return typeof digest === 'string' && wanted.has(digest);
 }
 
-/** Where the value of the top-level member `manifests` stands; of two, the last counts, as for a parser. */
+/** The value of the top-level member `manifests`; if it occurs twice, the last one, as in a JSON parser. */
 function manifestsArray(text: string): Span {
   let found: Span | undefined;
   for (const member of itemsOf(text, {start: skipSpace(text, 0), end: text.length})) {
@@ -55,7 +55,7 @@ function manifestsArray(text: string): Span {
   });
 }
 
-/** The items of the array, or the members of the object, that starts at `span.start`. The text is valid JSON. */
+/** The items of the array, or the members of the object, that starts at `start`. The text is valid JSON. */
 function itemsOf(text: string, {start, end}: Span): readonly Span[] {
   const items: Span[] = [];
   let at = skipSpace(text, start + 1);

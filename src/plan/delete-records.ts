@@ -3,25 +3,27 @@ import type {DeleteStep, Skip} from '../model/plan.ts';
 import type {Tag} from '../model/reference.ts';
 import {isLocal, nameOf} from '../model/place.ts';
 import {DELETE_ESTIMATE, deleteId, sortedPlaces, usualDeleteReason} from './delete-steps.ts';
-import {notWhole, type TableWriter} from './plan-tables.ts';
+import {notWhole, placeOf, type TableWriter} from './plan-tables.ts';
 import type {DeleteRecord} from './schema-parts.ts';
 import {RecordError, type TableReader} from './table-reader.ts';
 
-/** An image at a destination: what a copy brings, or what was found there. */
-interface Placed {
+/** An image at a destination: one that is copied there, or that was found there. */
+interface DestinationImage {
   readonly to: string;
   readonly tag?: Tag;
   readonly digest: Digest;
 }
 
-/** What deletions refer to: the copies of the plan, and what it skips, by index. */
+/** The lists that deletions refer to by index: the copies of the plan and its skips. */
 export interface DeletionContext {
-  readonly copies: readonly Placed[];
+  readonly copies: readonly DestinationImage[];
   readonly skipped: readonly Skip[];
 }
 
-/** As plan files have them. @throws TransshipError INTERNAL where the plan names what it does not hold */
-export function deleteRecords(
+/**
+ * The records in a plan file. @throws TransshipError INTERNAL if the plan refers to something that it does not contain
+ */
+export function deleteRecordsOf(
   steps: readonly DeleteStep[],
   {copies, skipped}: DeletionContext,
   writer: TableWriter,
@@ -44,14 +46,15 @@ export function deleteRecords(
       reason,
       ...(fromCopies.length === 0 ? {} : {copies: fromCopies}),
       ...(fromSkips.length === 0 ? {} : {present: fromSkips}),
-      ...(needs.length === 0 ? {} : {needs: needs.map((id) => places.get(id) ?? failWhole(id))}),
+      ...(needs.length === 0 ? {} : {needs: needs.map((id) => placeOf(id, places))}),
       ...(why === usualDeleteReason(step) ? {} : {why}),
     };
   });
 }
 
 /**
- * Reads what anybody may have written: what was moved is verified somewhere else, under the digest that is deleted.
+ * Reads records of a file that may have been forged: a `moved` tag must be verified in another repository, with the
+ * digest that is deleted.
  * @throws RecordError
  */
 export function deletionsFrom(
@@ -63,7 +66,7 @@ export function deletionsFrom(
   const ids = new Set<string>();
   for (const [at, record] of records.entries()) {
     const step = deletionFrom(record, `deletions.${at}`, steps, context, reader);
-    if (ids.has(step.id)) throw new RecordError(`deletions.${at}`, `${step.id} is there twice`);
+    if (ids.has(step.id)) throw new RecordError(`deletions.${at}`, `${step.id} appears twice`);
     ids.add(step.id);
     steps.push(step);
   }
@@ -86,13 +89,19 @@ function deletionFrom(
   if ((reason === 'moved') !== proofs.length > 0)
     throw new RecordError(
       place,
-      'what was moved is verified at its destinations, and nothing else is',
+      'a moved tag needs copies to verify, and no other tag may have them',
     );
   for (const proof of proofs) {
     if (proof.digest !== digest)
-      throw new RecordError(place, `${proof.digest} is verified, and ${digest} would be deleted`);
+      throw new RecordError(
+        place,
+        `${proof.digest} would be verified, but ${digest} would be deleted`,
+      );
     if (proof.to === repository)
-      throw new RecordError(place, 'it is verified in the repository that it is deleted from');
+      throw new RecordError(
+        place,
+        'it would be verified in the repository that it is deleted from',
+      );
   }
   const named = {repository, ...(tag === undefined ? {} : {tag}), digest};
   return {
@@ -104,7 +113,10 @@ function deletionFrom(
     needs: needs.map((need) => {
       const step = before[need];
       if (step?.repository === repository) return step.id;
-      throw new RecordError(`${place}.needs`, `${need} is no deletion before it in its repository`);
+      throw new RecordError(
+        `${place}.needs`,
+        `${need} is not a deletion before it in its repository`,
+      );
     }),
     why,
     estimate: DELETE_ESTIMATE,
@@ -115,7 +127,7 @@ function proofsOf(
   {copies = [], present = []}: DeleteRecord,
   place: string,
   context: DeletionContext,
-): readonly Placed[] {
+): readonly DestinationImage[] {
   return [
     ...copies.map((index) => {
       const copy = context.copies[index];
@@ -125,15 +137,11 @@ function proofsOf(
     ...present.map((index) => {
       const skip = context.skipped[index];
       if (skip?.reason === 'present') return skip;
-      throw new RecordError(`${place}.present`, `${index} is no image that is present`);
+      throw new RecordError(`${place}.present`, `${index} is not an image that is present`);
     }),
   ];
 }
 
-function placeKey({to, tag, digest}: Placed): string {
+function placeKey({to, tag, digest}: DestinationImage): string {
   return `${nameOf(to, tag, digest)} ${digest}`;
-}
-
-function failWhole(id: string): never {
-  throw notWhole(id);
 }

@@ -11,25 +11,27 @@ import {compareText} from './compare.ts';
 import type {WantedDeletion} from './delete-steps.ts';
 import {tagSelector} from './filters.ts';
 
-/** A repository among whose tags rules choose. */
+/** A repository to which rules apply. */
 export interface SeenRepository {
-  /** The tags that may go, with their manifests. */
+  /** The tags that may be deleted, with their manifests. */
   readonly inventory: SourceInventory;
   readonly content: TaggedContent;
-  /** When a tag was pushed, or its image was created, in ms since 1970; undefined: not known. */
+  /** The time of a tag's push, or of its image's creation, in ms since the epoch; undefined: unknown. */
   readonly timeOf: (tag: string, digest: Digest) => number | undefined;
-  /** Whether these are the times of pushes, which a metadata database has. */
+  /** Whether the times are those of pushes. Only a metadata database has them. */
   readonly hasPushTimes: boolean;
 }
 
-/** What rules choose, and what they keep, with the reason. */
+/** The tags that rules select, and those that they keep, with the reason. */
 export interface ChosenTags {
   readonly wanted: readonly WantedDeletion[];
   readonly skipped: readonly Skip[];
   readonly checks: readonly Check[];
 }
 
-/** A tag, what it points to, and when it was pushed or its image was created, in ms since 1970; undefined: not known. */
+/**
+ * A tag with its digest, and the time of its push or of its image's creation in ms since the epoch; undefined: unknown.
+ */
 export interface DatedTag {
   readonly tag: Tag;
   readonly digest: Digest;
@@ -37,8 +39,9 @@ export interface DatedTag {
 }
 
 /**
- * Applies the rules in this order: what `keep` matches stays, then the newest, then what is too young. What has no known
- * time stays wherever a rule asks for one. Signatures and referrers go with their images.
+ * Applies the rules in this order: tags that match `keep` are kept, then the newest, then those that are not old
+ * enough. A tag without a known time is kept if any rule depends on times. Signatures and referrers are deleted with
+ * their images.
  * @throws TransshipError FILTER_INVALID
  */
 function chosenByRules(rules: DeleteRules, seen: SeenRepository): ChosenTags {
@@ -58,13 +61,13 @@ function chosenByRules(rules: DeleteRules, seen: SeenRepository): ChosenTags {
 }
 
 /**
- * What GitLab would delete and keep if it ran a cleanup policy now. To GitLab a signature is a tag like others: the policy
- * counts and deletes it, whatever happens to its image.
+ * The tags that GitLab would delete and keep if it ran the cleanup policy now. For GitLab a signature is an ordinary
+ * tag: the policy counts and deletes it, whatever happens to its image.
  * @throws TransshipError FILTER_INVALID
  */
 function chosenByPolicy(policy: CleanupRules, seen: SeenRepository): ChosenTags {
   const {inventory, content, hasPushTimes} = seen;
-  // Without metadata database GitLab reads the time from the config, which an index does not have.
+  // Without a metadata database GitLab reads the time from the config, which an index does not have.
   const tagged = datedTags(seen).map((one) => {
     const isIndex = inventory.manifests.get(one.digest)?.view.kind === 'index';
     return isIndex && !hasPushTimes ? {...one, time: undefined} : one;
@@ -78,8 +81,8 @@ function chosenByPolicy(policy: CleanupRules, seen: SeenRepository): ChosenTags 
   };
 }
 
-/** @throws TransshipError FILTER_INVALID */
-export function choose(
+/** Selects tags by rules, or as a cleanup policy would. @throws TransshipError FILTER_INVALID */
+export function chooseTags(
   wish: {readonly rules: DeleteRules} | {readonly policy: CleanupRules},
   seen: SeenRepository,
 ): ChosenTags {
@@ -122,7 +125,7 @@ function keptSkips(
   });
 }
 
-/** @param attached tags that no rule selects, and that go with their images */
+/** @param attached tags that no rule selects, but that are deleted with their images */
 function notReadSkips(
   {repository, notRead, unreadable = []}: SourceInventory,
   attached: ReadonlySet<Tag | undefined>,
@@ -147,7 +150,7 @@ function notReadSkips(
   ];
 }
 
-/** Signatures that go while their images stay. */
+/** Signatures that are deleted although their images are kept. */
 function lostSignatures(
   going: readonly DatedTag[],
   kept: ReadonlyMap<string, string>,
@@ -196,7 +199,7 @@ function keptByRules(
   return kept;
 }
 
-/** Also what belongs to something that belongs to an image. */
+/** Includes attachments of attachments. */
 function attachedTo(
   gone: Set<Digest>,
   {repository, roots}: SourceInventory,
@@ -235,7 +238,7 @@ function digestsIn(graph: ManifestGraph | undefined): readonly Digest[] {
   return graph?.manifests.map(({descriptor}) => descriptor.digest) ?? [];
 }
 
-/** What a reviewer wants to know of a tag: its age, its size, and what else points there. */
+/** Information for reviewers: the age and size of a tag, and the other tags with its digest. */
 function whyOf(
   {tag, digest, time}: DatedTag,
   graph: ManifestGraph | undefined,

@@ -5,23 +5,23 @@ import type {TaggedContent} from '../observe/observe-tagged.ts';
 import {nameOf} from '../model/place.ts';
 import {compareText} from './compare.ts';
 
-/** A tag, or a referrer without one, that is to be deleted if nothing else needs it. */
+/** A tag, or a referrer without a tag, to delete unless something else needs it. */
 export interface WantedDeletion
   extends Pick<DeleteStep, 'repository' | 'tag' | 'digest' | 'reason' | 'verified' | 'why'> {
-  /** What a signature or a referrer belongs to: it stays as long as that does. */
+  /** The image that a signature or a referrer belongs to. While it is kept, so is the signature. */
   readonly subject?: Digest;
 }
 
-/** What is deleted, and findings about what is left. */
-export interface Deletions {
+/** The deletions in their order, and checks about tags that are kept. */
+export interface DeleteOrder {
   readonly steps: readonly DeleteStep[];
   readonly checks: readonly Check[];
 }
 
-/** A HEAD just before, the deletion, and a HEAD after it. What has to be verified for it is not counted. */
+/** A HEAD before the deletion, the DELETE, and a HEAD after it. Verifying copies is not included. */
 export const DELETE_ESTIMATE: DeleteStep['estimate'] = {bytes: 0, requests: 3};
 
-/** Unique in a plan: a tag is deleted once. */
+/** Unique in a plan, because each tag is deleted once. */
 export function deleteId({
   repository,
   tag,
@@ -30,7 +30,7 @@ export function deleteId({
   return `delete:${nameOf(repository, tag, digest)}`;
 }
 
-/** Each place once, in the same order whoever lists them. */
+/** Each place once, in an order that does not depend on the input. */
 export function sortedPlaces(
   places: readonly {readonly to: string; readonly tag?: Tag}[],
   digest: Digest,
@@ -41,7 +41,7 @@ export function sortedPlaces(
   return [...byName].sort(([a], [b]) => compareText(a, b)).map(([, place]) => place);
 }
 
-/** Why something is deleted that no other reason is given for. */
+/** The reason for a deletion if the plan has no other. */
 export function usualDeleteReason({reason}: Pick<DeleteStep, 'reason'>): string {
   return WHY[reason];
 }
@@ -53,14 +53,14 @@ const WHY: Readonly<Record<DeleteStep['reason'], string>> = {
 };
 
 /**
- * Decides what can be deleted without harm to what stays, and in which order: indexes before what they list, images before
- * their signatures.
- * @param contents of each repository
+ * Decides what can be deleted without harming what is kept, and in which order: indexes before the manifests that they
+ * list, images before their signatures.
+ * @param contents the content of each repository
  */
 export function deleteSteps(
   wanted: readonly WantedDeletion[],
   contents: ReadonlyMap<string, TaggedContent>,
-): Deletions {
+): DeleteOrder {
   const steps: DeleteStep[] = [];
   const checks: Check[] = [];
   for (const [repository, own] of Map.groupBy(wanted, (one) => one.repository)) {
@@ -73,16 +73,16 @@ export function deleteSteps(
   return {steps, checks};
 }
 
-/** Something that is to be deleted and stays. */
+/** A tag or a referrer that was to be deleted and is kept. */
 export interface LeftThere {
   readonly repository: string;
   readonly tag?: Tag;
   readonly digest?: Digest;
-  /** As the end of "it is not deleted: ". */
+  /** The reason, as a clause. */
   readonly because: string;
 }
 
-/** Again and again: what stays may need others that were to go. */
+/** Repeats until nothing changes, because a tag that is kept may need others that were to be deleted. */
 function harmless(
   wanted: readonly WantedDeletion[],
   content: TaggedContent,
@@ -104,9 +104,9 @@ function harmless(
 
 class StayingTags {
   readonly #deletion: TaggedContent['deletion'];
-  /** A staying tag of each digest. */
+  /** One kept tag for each digest. */
   readonly #tags = new Map<Digest, Tag>();
-  /** A staying tag whose index lists it. */
+  /** For each manifest, a kept tag whose index lists it. */
   readonly #listed = new Map<Digest, Tag>();
 
   constructor(going: readonly WantedDeletion[], {deletion, tags, below}: TaggedContent) {
@@ -161,7 +161,7 @@ function inOrder(going: readonly WantedDeletion[], {below}: TaggedContent): read
       digest,
       reason,
       verified,
-      // Not there yet: two that list and sign each other. One of them has to be first.
+      // A step may be missing here if two artifacts list or sign each other: one of them has to be first.
       needs: [...needed].flatMap((other) => steps.get(other)?.id ?? []),
       why,
       estimate: DELETE_ESTIMATE,
@@ -171,10 +171,10 @@ function inOrder(going: readonly WantedDeletion[], {below}: TaggedContent): read
   return [...steps.values()];
 }
 
-/** Names that a finding lists; of the others it says how many there are. */
+/** The maximum number of names that a check lists. */
 const NAMES = 20;
 
-/** One finding for all of a repository that stay for the same reason. */
+/** One check for all tags of a repository that are kept for the same reason. */
 export function notDeletedChecks(left: readonly LeftThere[]): readonly Check[] {
   const alike = Map.groupBy(left, ({repository, because}) => `${repository} ${because}`);
   return [...alike.values()].flatMap((ones): readonly Check[] => {

@@ -10,10 +10,10 @@ import parseVersion from 'semver/functions/parse.js';
 import satisfies from 'semver/functions/satisfies.js';
 import validRange from 'semver/ranges/valid.js';
 
-/** The selected tags, and the others with the reason, both in the order of the list. */
+/** The selected tags, and the others with the reason, both in list order. */
 export interface SelectedTags {
   readonly selected: readonly Tag[];
-  /** The new names of tags that are renamed. */
+  /** The new names of renamed tags. */
   readonly toTags: ReadonlyMap<Tag, Tag>;
   readonly notRead: readonly NotRead[];
 }
@@ -22,23 +22,22 @@ export interface SelectedTags {
 export type TagFilter = (tag: Tag) => string | undefined;
 
 /**
- * What names may be, and become: tags at both sides; names of a layout that stay as they are in another; names of a
- * layout that have to become tags in a registry.
+ * Which names are valid, and what they become: tags on both sides; names of a layout that are kept in another layout;
+ * names of a layout that become tags in a registry.
  */
 export type Naming = 'tags' | 'names' | 'names-to-tags';
 
-/** Chooses among the tags of a repository. */
+/** Selects tags of a repository. */
 export type TagSelector = (names: readonly string[]) => SelectedTags;
 
 /**
- * Applies the filters that need nothing but names. Those by age and by platform are applied when the plan is made,
- * but count as filters here.
+ * Applies the filters that depend only on names. Filters by age and platform are applied when the plan is made.
  *
- * Of a name that is a whole reference, as layouts have them, the filters look at the tag.
+ * If a name is a whole reference, as in layouts, the filters apply to its tag.
  *
- * No filter is asked about cosign's tags and fallback tags: where there are filters, such a tag is not selected, and
- * goes or stays with the manifest that it is attached to. Without filters it is a tag like any other. It is never renamed:
- * its name is how clients find it.
+ * Cosign tags and fallback tags are not filtered: if there are any filters, including those by age and platform, such a
+ * tag is not selected, but copied with the manifest that it is attached to. Without filters it is an ordinary tag. It
+ * is never renamed, because clients find it by its name.
  * @throws TransshipError FILTER_INVALID
  */
 export function tagSelector(filters: WishFilters, naming: Naming = 'tags'): TagSelector {
@@ -48,13 +47,13 @@ export function tagSelector(filters: WishFilters, naming: Naming = 'tags'): TagS
   return (names) => select(names, {tagFilters, isFiltered, rename}, naming);
 }
 
-/** Where there are no filters. */
+/** Selects all tags. */
 export const selectAllTags: TagSelector = tagSelector({});
 
-/** The filters of one selection, compiled. */
+/** The compiled filters of a selection. */
 interface Choice {
   readonly tagFilters: readonly TagFilter[];
-  /** Whether less than everything is wanted. */
+  /** Whether any filter is set. */
   readonly isFiltered: boolean;
   readonly rename: (tag: string) => string;
 }
@@ -98,7 +97,10 @@ function select(
   return {selected, toTags, notRead};
 }
 
-/** Images of one repository can lie beside one another in another one; those of several would be mixed up there. */
+/**
+ * The repositories in these names. Images of one repository can be copied into another; those of several would be
+ * mixed.
+ */
 function repositoriesIn(names: readonly string[]): ReadonlySet<string> {
   const split = names.map(splitLayoutName);
   return new Set(
@@ -114,7 +116,7 @@ function whyNoTag(tag: Tag | undefined): string {
   return `${why}: copy it by its name`;
 }
 
-/** Whether less than everything of the source is wanted. */
+/** Whether the filters may exclude anything of the source. */
 function hasFilters({
   noClobber: _noClobber,
   allowEmpty: _allowEmpty,
@@ -143,14 +145,14 @@ function compile(filters: WishFilters): readonly TagFilter[] {
   return compiled;
 }
 
-/** Only tags that one of these globs matches. @throws TransshipError FILTER_INVALID */
+/** Selects tags that match one of the globs. @throws TransshipError FILTER_INVALID */
 function includingFilter(globs: readonly string[]): TagFilter {
   const includes = globs.map((glob) => tagGlob(glob, '--tag'));
   return (tag) =>
     includes.some((matches) => matches(tag)) ? undefined : `matches none of ${globs.join(', ')}`;
 }
 
-/** No tags that one of these globs matches. @throws TransshipError FILTER_INVALID */
+/** Excludes tags that match one of the globs. @throws TransshipError FILTER_INVALID */
 function excludingFilter(globs: readonly string[]): TagFilter {
   const excludes = globs.map((glob) => ({glob, matches: tagGlob(glob, '--exclude-tag')}));
   return (tag) => {
@@ -179,16 +181,16 @@ function tagGlob(glob: string, flag: string): (tag: string) => boolean {
   );
 }
 
-/** One or two numbers, perhaps with a `v` before them and a suffix behind. */
+/** One or two numbers, with an optional `v` and an optional suffix. */
 const PARTIAL = /^v?(\d+)(?:\.(\d+))?((?:[-+].*)?)$/;
 
 /**
- * A tag counts as a version if node-semver reads it as one, with three numbers and perhaps a `v` before them; `_`
- * stands for `+`, which tags cannot have (Helm writes 1.0.0+build as 1.0.0_build). As everywhere with node-semver, a
- * prerelease is in a range only if the range names a prerelease of the same three numbers.
+ * A tag is a version if node-semver parses it: three numbers with an optional `v`. `_` stands for `+`, which tags
+ * cannot contain (Helm writes 1.0.0+build as 1.0.0_build). As in node-semver, a pre-release is in a range only if the
+ * range names a pre-release of the same three numbers.
  *
- * One or two numbers count as well: `1.35` is 1.35.0. What follows them (`1.35-amd64`) is no prerelease by semver's rules
- * and takes nothing out of a range (regclient: internal/semver/semver.go, `Check`).
+ * One or two numbers are versions as well: `1.35` is 1.35.0. A suffix after them (`1.35-amd64`) is not a pre-release by
+ * semver's rules, and does not exclude the tag from a range (regclient: internal/semver/semver.go, `Check`).
  * @throws TransshipError FILTER_INVALID
  */
 function semverFilter(range: string): TagFilter {
@@ -211,7 +213,7 @@ function semverFilter(range: string): TagFilter {
   };
 }
 
-/** A filter that cannot be understood. */
+/** The error for an invalid filter. */
 export function filterInvalid(message: string, hint: string, cause?: unknown): TransshipError {
   return new TransshipError('FILTER_INVALID', message, {side: 'local', hint, cause});
 }

@@ -8,7 +8,9 @@ import {
   type WantedDeletion,
 } from './delete-steps.ts';
 
-/** What the source is to lose after a verified copy, what it keeps all the same, and what forbids the plan. */
+/**
+ * Tags to delete at the source after a verified copy, tags that are kept nevertheless, and checks that forbid the plan.
+ */
 export interface MovedTags {
   readonly wanted: readonly WantedDeletion[];
   readonly left: readonly LeftThere[];
@@ -16,9 +18,9 @@ export interface MovedTags {
 }
 
 /**
- * A tag of the source is deleted if every route that takes it brings its very digest to its destination.
- * @param candidates of all routes
- * @param skipped by all routes
+ * A tag of the source is deleted if every route that selects it brings the same digest to its destination.
+ * @param candidates those of all routes
+ * @param skipped the skips of all routes
  */
 export function movedTags(candidates: readonly Candidate[], skipped: readonly Skip[]): MovedTags {
   const wanted: WantedDeletion[] = [];
@@ -26,7 +28,7 @@ export function movedTags(candidates: readonly Candidate[], skipped: readonly Sk
   const destinations = new Set(candidates.map(({destination}) => destination.repository));
   const same = new Set<string>();
   const elsewhere = new Kept(skipped);
-  // A referrer without a tag is no copy of its own where a tag brings the same manifest.
+  // An untagged referrer is not a separate copy if a tag brings the same manifest.
   const tagged = new Map(
     candidates.flatMap(({destination, tag, digest}) =>
       tag === undefined ? [] : [[`${destination.repository} ${digest}`, tag] as const],
@@ -71,10 +73,10 @@ export function movedTags(candidates: readonly Candidate[], skipped: readonly Sk
   return {wanted, left, checks: [...same].map(sameRepositoryCheck)};
 }
 
-/** What no filter leaves out, and is not at a destination: the source is the only place that has it. */
+/** Images that are neither filtered nor at a destination: only the source has them. */
 class Kept {
   readonly #tags = new Set<string>();
-  /** Repositories with referrers without a tag that could not be copied: nobody says whose they are. */
+  /** Repositories with untagged referrers that could not be copied, whose subjects are unknown. */
   readonly #untagged = new Set<string>();
 
   constructor(skipped: readonly Skip[]) {

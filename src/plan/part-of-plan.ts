@@ -21,18 +21,18 @@ import {totalsOf} from './totals.ts';
 import {copySetsOf, withStepEstimates} from './transfer/estimate.ts';
 
 /**
- * What a plan says of some of its repositories, to be shown: never to be applied, since it has the id of the whole plan.
- * Checks that forbid the plan stay, whatever they are about.
- * @param globs as in migration files; a repository is chosen if one of them matches its source or its destination, with
- * or without the host
- * @throws TransshipError FILTER_INVALID where a glob matches nothing
+ * The part of a plan that concerns some of its repositories, for display only. Do not apply it: it has the id of the
+ * whole plan. Checks that forbid the plan are kept, whatever their subject.
+ * @param globs as in migration files; selects a repository if a glob matches its source or its destination, with or
+ *   without the host
+ * @throws TransshipError FILTER_INVALID if a glob matches nothing
  */
 export function partOfPlan(plan: Plan, globs: readonly string[]): Plan {
   return plan.kind === 'copy' ? partOfCopy(plan, globs) : partOfTransfer(plan, globs);
 }
 
-/** From where to where; a transfer goes by way of a donor. */
-interface Ends {
+/** The repositories between which images are copied; those of a transfer have a donor, too. */
+interface ImagePlaces {
   readonly from: string;
   readonly to: string;
   readonly donor?: string;
@@ -41,7 +41,7 @@ interface Ends {
 function partOfCopy(plan: CopyPlan, globs: readonly string[]): CopyPlan {
   const routes = chosenOf(plan.routes, globs);
   const pairs = new Set(routes.map(pairOf));
-  const isChosen = (one: Ends): boolean => pairs.has(pairOf(one));
+  const isChosen = (one: ImagePlaces): boolean => pairs.has(pairOf(one));
   const sources = new Set(routes.map(({from}) => from));
   const copies = copiesOf(plan).filter(isChosen);
   const creations = creationsOf(plan).filter((step) => routes.some(({to}) => isInside(to, step)));
@@ -105,7 +105,7 @@ function partOfMove(
 }
 
 function stepAt(step: TransferStep, places: ReadonlySet<string>): TransferStep {
-  const isAt = ({from, to}: Ends): boolean => places.has(from) && places.has(to);
+  const isAt = ({from, to}: ImagePlaces): boolean => places.has(from) && places.has(to);
   switch (step.kind) {
     case 'pull':
     case 'push':
@@ -120,7 +120,10 @@ function stepAt(step: TransferStep, places: ReadonlySet<string>): TransferStep {
   }
 }
 
-function chosenOf<T extends Ends>(all: readonly T[], globs: readonly string[]): readonly T[] {
+function chosenOf<T extends ImagePlaces>(
+  all: readonly T[],
+  globs: readonly string[],
+): readonly T[] {
   const chosen = new Set<T>();
   for (const glob of globs) {
     const pattern = repositoryGlob(glob);
@@ -138,8 +141,12 @@ function chosenOf<T extends Ends>(all: readonly T[], globs: readonly string[]): 
   return all.filter((one) => chosen.has(one));
 }
 
-/** All checks but those about repositories that were not chosen. */
-function checksOf({checks}: Plan, all: readonly Ends[], chosen: readonly Ends[]): readonly Check[] {
+/** All checks, except those about repositories that were not selected. */
+function checksOf(
+  {checks}: Plan,
+  all: readonly ImagePlaces[],
+  chosen: readonly ImagePlaces[],
+): readonly Check[] {
   const others = placesOf(all);
   for (const place of placesOf(chosen)) others.delete(place);
   return checks.filter(
@@ -148,29 +155,29 @@ function checksOf({checks}: Plan, all: readonly Ends[], chosen: readonly Ends[])
   );
 }
 
-/** What may be the repository in `repository`, `repository:tag`, `repository@digest`. */
+/** The names in `repository`, `repository:tag` or `repository@digest` that may be the repository. */
 function namesIn(subject: string): readonly string[] {
   const [beforeDigest = subject] = subject.split('@', 1);
   const colon = beforeDigest.lastIndexOf(':');
   return colon < 0 ? [beforeDigest] : [beforeDigest, beforeDigest.slice(0, colon)];
 }
 
-function placesOf(all: readonly Ends[]): Set<string> {
+function placesOf(all: readonly ImagePlaces[]): Set<string> {
   return new Set(
     all.flatMap(({from, to, donor}) => (donor === undefined ? [from, to] : [from, donor, to])),
   );
 }
 
-function pairOf({from, to}: Ends): string {
+function pairOf({from, to}: ImagePlaces): string {
   return `${from} ${to}`;
 }
 
-/** The digests of what copies put, and of what they are put for. */
+/** The digests of the images that are copied, and of the manifests that are pushed for them. */
 export function putBy(steps: readonly CopyStep[]): readonly Digest[] {
   return steps.flatMap(({digest, manifests}) => [digest, ...manifests]);
 }
 
-/** Those of these digests and all that is below them, in the plan's order. */
+/** The given manifests and all below them, in plan order. */
 export function manifestsBelow(
   all: readonly PlannedManifest[],
   digests: readonly Digest[],

@@ -3,8 +3,8 @@ import {type CopyPlan, creationsOf, deletionsOf} from '../model/plan.ts';
 import {totalsOf} from './totals.ts';
 
 /**
- * What one phase does of a plan of copies. A part has the id of the whole plan. Whoever runs the phases sees to their
- * order; `delete` goes on with nothing that the copies before it did not bring to their destinations.
+ * The part of a copy plan that one phase carries out; it has the id of the whole plan. The caller ensures the order of
+ * the phases. A deletion in the phase `delete` still verifies the copies that it depends on.
  */
 export function phaseOfPlan(plan: CopyPlan, phase: Phase): CopyPlan {
   switch (phase) {
@@ -20,7 +20,7 @@ export function phaseOfPlan(plan: CopyPlan, phase: Phase): CopyPlan {
     case 'copy':
       return {...plan, steps: plan.steps.filter(({kind}) => kind !== 'delete')};
     case 'delete': {
-      // That something cannot be copied was for the phase before to say.
+      // The phase `copy` reports what cannot be copied.
       const skipped = plan.skipped.filter(({reason}) => reason === 'present');
       return {...plan, steps: deletionsOf(plan), skipped, totals: totalsOf([], [], skipped)};
     }

@@ -12,20 +12,19 @@ import {type Digest, finishDigest} from '../model/digest.ts';
 import type {TransferPlan} from '../model/transfer-plan.ts';
 import {compareText} from './compare.ts';
 
-/**
- * The largest plan that is read or written: some 50,000 images. It is held in memory as a whole, so its size is what
- * bounds the memory.
- */
+/** The maximum size of a plan, some 50,000 images. A plan is held in memory as a whole, so this limits the memory. */
 export const PLAN_LIMITS: JsonLimits = {size: 64 * 1024 * 1024, depth: 20, values: 3_000_000};
-/** Characters of what is wrong with a plan. */
+/** Maximum characters of a description of what is wrong with a plan. */
 const WORDS_LIMIT = 500;
 
-/** Entries of lists that a plan file does not write out, such as what is below a manifest. */
+/**
+ * Maximum number of list entries that a plan file implies but does not contain, such as the manifests below a manifest.
+ */
 const EXPANSION_LIMIT = 4 * PLAN_LIMITS.values;
 
 /**
- * The plan as a file: printable, a line for each record, a newline at the end. It comes in pieces: as one text a large plan would
- * take more memory than it takes as it is.
+ * The text of a plan file: printable, one line per record, with a final newline. It is generated in pieces, because a
+ * single string would take more memory than a large plan itself.
  */
 export function* planText(plan: Plan): Generator<string> {
   const {id, signature} = plan;
@@ -35,14 +34,14 @@ export function* planText(plan: Plan): Generator<string> {
   yield '\n';
 }
 
-/** `planText` as one. */
+/** The pieces of `planText` as one string. */
 export function serializePlan(plan: Plan): string {
   return [...planText(plan)].join('');
 }
 
 /**
- * Reads a plan file and makes sure that nobody has changed it.
- * @param fileName for messages
+ * Reads a plan file, and checks that its content matches its id.
+ * @param fileName the name of the file, for messages
  * @throws TransshipError PLAN_INVALID, PLAN_FORMAT_NEWER, PLAN_FORMAT_OLD, PLAN_EDITED
  */
 export function parsePlan(text: Uint8Array | string, fileName: string): Plan {
@@ -99,7 +98,7 @@ function readJson(text: Uint8Array | string, fileName: string): unknown {
   }
 }
 
-/** The first issue is enough, and the beginning of it: it may name every field of a file that is no plan. */
+/** Describes only the first issue, shortened: for a file that is not a plan, it may list every field. */
 function describeIssues({issues}: z.ZodError): string {
   const [issue] = issues;
   const path = (issue?.path ?? []).map(String).join('.');
@@ -115,10 +114,10 @@ function invalid(why: string, fileName: string, cause: unknown): TransshipError 
   });
 }
 
-/** Unknown fields are refused: what this version does not understand it must not carry out. */
+/** Unknown fields are refused: this version must not carry out what it does not understand. */
 const planSchema = z
   .discriminatedUnion('kind', [copyPlanFile, transferPlanFile])
-  .describe('What transship will do: digest-pinned, without clock and secrets.');
+  .describe('What transship will do, pinned to digests, without times and secrets.');
 
 /** The JSON Schema of plan files (draft 2020-12), as it is published in `plans/plan.schema.json`. */
 export function planJsonSchema(): object {
@@ -126,12 +125,12 @@ export function planJsonSchema(): object {
   return {$schema, title: 'transship plan', ...schema};
 }
 
-/** A plan before it has an id. */
+/** A plan without its id. */
 type Nameless = Omit<CopyPlan, 'id'> | Omit<TransferPlan, 'id'>;
 
 /**
- * The identity of a plan: sha256 over its file without `id` and `signature`, as JSON with sorted keys and without
- * whitespace. It tells that a plan was changed by mistake: whoever changes it on purpose can compute the id anew.
+ * The identity of a plan: the sha256 of its file without `id` and `signature`, as JSON with sorted keys and without
+ * whitespace. It detects accidental changes only: anybody who changes a plan on purpose can compute a new id.
  */
 export function planId(plan: Nameless): Digest {
   return contentId(contentOf(plan));
@@ -141,7 +140,7 @@ function contentOf(plan: Nameless): CopyPlanContent | TransferPlanContent {
   return plan.kind === 'copy' ? encodeCopyPlan(plan) : encodeTransferPlan(plan);
 }
 
-/** @param file of which `id` and `signature` do not count */
+/** @param file a plan file; its `id` and `signature` are ignored */
 function contentId(file: object): Digest {
   const {id: _id, signature: _signature, ...content} = file as Partial<CopyPlanFile>;
   const hash = createHash('sha256');
@@ -149,7 +148,7 @@ function contentId(file: object): Digest {
   return finishDigest(hash, 'sha256');
 }
 
-/** JSON with sorted keys, item by item: as one text a large plan would take twice the memory that it takes as it is. */
+/** JSON with sorted keys, item by item: a single string would take twice the memory of a large plan. */
 function* jsonPieces(content: object): Generator<string> {
   let before = '{';
   for (const [key, value] of sortedEntries(content)) {
@@ -179,8 +178,8 @@ function sortedEntries(value: object): [string, unknown][] {
 }
 
 /**
- * JSON for people and for line-by-line diffs: the fields of the plan and the items of its lists begin a line, as do those
- * of lists of records inside them; everything else is on the line of its record.
+ * JSON for people and for line-by-line diffs: each field of the plan, and each item of a list of records, starts a
+ * line; everything else is on the line of its record.
  */
 function* recordLines(file: object): Generator<string> {
   let before = '{\n';

@@ -7,47 +7,47 @@ import type {Tag} from '../model/reference.ts';
 import type {UncostedCopy} from './totals.ts';
 import type {BlobRecord, BlobRow, CopyRecord, ManifestRow, SkipRecord} from './schema-parts.ts';
 
-/** What plan files keep in tables, beside the routes. */
+/** The tables of a plan file, except the routes. */
 export interface PlanTables {
   readonly mediaTypes: readonly string[];
-  /** Absent: none is known. */
+  /** Absent: no platform is known. */
   readonly platforms?: readonly string[];
   readonly repositories: readonly string[];
   readonly blobs: readonly BlobRow[];
   readonly manifests: readonly ManifestRow[];
 }
 
-/** A source and a destination repository by their indexes. */
+/** The indexes of a source and a destination repository. */
 export type RouteRow = readonly [from: number, to: number];
 
-/** The two repositories of something that goes from one to the other. */
-interface Ends {
+/** A source and a destination repository. */
+interface RoutePlaces {
   readonly from: string;
   readonly to: string;
 }
 
-function keyOf({from, to}: Ends): string {
+function keyOf({from, to}: RoutePlaces): string {
   return `${from} ${to}`;
 }
 
-/** Rows that are found again by a key; each key has one. */
+/** Rows that can be found by their keys. */
 class Table<Row> {
   readonly rows: Row[] = [];
   readonly #places = new Map<string, number>();
 
-  /** @returns the index of the row with this key; where there is none, of a new one */
+  /** @returns the index of the row with this key; if there is none, that of a new row */
   place(key: string, row: () => Row): number {
     return this.#places.get(key) ?? this.add(key, row());
   }
 
-  /** A row of its own. Of several with the same key the first one is found. */
+  /** Adds a row. `find` returns the first of several rows with the same key. */
   add(key: string, row: Row): number {
     const place = this.rows.push(row) - 1;
     if (!this.#places.has(key)) this.#places.set(key, place);
     return place;
   }
 
-  /** @throws TransshipError INTERNAL where there is none: a plan names only what it holds */
+  /** @throws TransshipError INTERNAL if there is none: a plan must contain everything that it refers to */
   find(key: string): number {
     const known = this.#places.get(key);
     if (known === undefined) throw notWhole(key);
@@ -55,7 +55,7 @@ class Table<Row> {
   }
 }
 
-/** Writes a plan's lists as records that refer to tables. */
+/** Writes the lists of a plan as records that refer to tables. */
 export class TableWriter {
   readonly #mediaTypes = new Table<string>();
   readonly #platforms = new Table<string>();
@@ -63,18 +63,18 @@ export class TableWriter {
   readonly #blobs = new Table<BlobRow>();
   readonly #manifests = new Table<ManifestRow>();
   readonly #routes = new Table<RouteRow>();
-  readonly #below: ManifestsBelow;
+  readonly #below: ManifestDescendants;
 
   /**
    * @param manifests children first
-   * @param actions what happens to their blobs; to some perhaps nothing
-   * @param routes that are to have these indexes; others come after them
-   * @throws TransshipError INTERNAL where a child is not among those before
+   * @param actions the actions for their blobs; some blobs may have none
+   * @param routes routes that get the first indexes, in this order
+   * @throws TransshipError INTERNAL if a child does not precede its parent
    */
   constructor(
     manifests: readonly PlannedManifest[],
     actions: readonly BlobAction[],
-    routes: readonly Ends[] = [],
+    routes: readonly RoutePlaces[] = [],
   ) {
     for (const ends of routes) this.#routes.add(keyOf(ends), this.#routeRow(ends));
     const byDigest = new Map<Digest, BlobAction>();
@@ -86,10 +86,10 @@ export class TableWriter {
     };
     for (const manifest of manifests)
       this.#manifests.place(manifest.digest, () => this.#manifestRow(manifest, blobOf));
-    this.#below = new ManifestsBelow(this.#manifests.rows);
+    this.#below = new ManifestDescendants(this.#manifests.rows);
   }
 
-  /** What was written so far. */
+  /** The tables with everything that was written so far. */
   get tables(): PlanTables {
     return {
       mediaTypes: this.#mediaTypes.rows,
@@ -100,7 +100,7 @@ export class TableWriter {
     };
   }
 
-  /** Those that the records refer to, in the order in which they were named first. */
+  /** The routes that records refer to, in the order of their first use. */
   get routes(): readonly RouteRow[] {
     return this.#routes.rows;
   }
@@ -109,11 +109,11 @@ export class TableWriter {
     return this.#repositories.place(name, () => name);
   }
 
-  route(ends: Ends): number {
+  route(ends: RoutePlaces): number {
     return this.#routes.place(keyOf(ends), () => this.#routeRow(ends));
   }
 
-  /** Their indexes, in the order of the table. @throws TransshipError INTERNAL for one that the plan does not hold */
+  /** Their indexes in ascending order. @throws TransshipError INTERNAL if the plan does not contain one of them */
   manifests(manifests: readonly PlannedManifest[]): readonly number[] {
     return manifests.map(({digest}) => this.#manifests.find(digest)).toSorted((a, b) => a - b);
   }
@@ -143,7 +143,7 @@ export class TableWriter {
     };
   }
 
-  /** What happens alike to blobs that follow one another is one record. */
+  /** Consecutive blobs with the same route and action share one record. */
   blobs(actions: readonly BlobAction[]): readonly BlobRecord[] {
     const records: {head: Omit<BlobRecord, 'blobs'>; blobs: number[]}[] = [];
     for (const one of actions) {
@@ -170,7 +170,7 @@ export class TableWriter {
     });
   }
 
-  #routeRow({from, to}: Ends): RouteRow {
+  #routeRow({from, to}: RoutePlaces): RouteRow {
     return [this.repository(from), this.repository(to)];
   }
 
@@ -179,7 +179,7 @@ export class TableWriter {
   }
 
   #blob({digest, mediaType, size, urls}: BlobAction): number {
-    // Two manifests may give one blob different media types.
+    // Two manifests may list one blob with different media types.
     return this.#blobs.place(`${digest} ${size} ${mediaType} ${urls?.join(' ') ?? ''}`, () => {
       const type = this.#mediaType(mediaType);
       return urls === undefined ? [digest, type, size] : [digest, type, size, urls];
@@ -233,16 +233,17 @@ export class TableWriter {
 }
 
 /**
- * A copy puts all that is below its manifest, unless some of it is there. What is below each is worked out once.
+ * The manifests below each manifest of a table. A copy pushes all of them, unless the destination has some. Each list
+ * is computed once.
  */
-export class ManifestsBelow {
+export class ManifestDescendants {
   readonly #manifests: readonly ManifestRow[];
   readonly #known = new Map<number, readonly number[]>();
   readonly #counted: (length: number) => void;
 
   /**
    * @param manifests each after its children
-   * @param counted is told of the length of each list that another one is made of
+   * @param counted called with the length of each list that is included in another list
    */
   constructor(
     manifests: readonly ManifestRow[],
@@ -252,7 +253,7 @@ export class ManifestsBelow {
     this.#counted = counted;
   }
 
-  /** The indexes of the manifest and all below it, children first, each once. */
+  /** The indexes of the manifest and of all below it, children first, each once. */
   of(manifest: number): readonly number[] {
     const known = this.#known.get(manifest);
     if (known !== undefined) return known;
@@ -269,17 +270,18 @@ export class ManifestsBelow {
   }
 }
 
-/** Why something is copied that no other reason is given for. */
+/** The reason for a copy if the plan has no other. */
 export function usualReason(replaces: Digest | null): string {
   return replaces === null ? 'not there yet' : 'the tag points to something else';
 }
 
-/** Unique in a plan, since each tag and each manifest of a repository is written by one copy. */
+/** Unique in a plan, because only one copy writes each tag or untagged manifest of a repository. */
 export function copyId(to: string, tag: Tag | undefined, digest: Digest): string {
   return `copy:${nameOf(to, tag, digest)}`;
 }
 
-function placeOf(id: string, places: ReadonlyMap<string, number>): number {
+/** The index of a step by its id. @throws TransshipError INTERNAL if the plan does not contain it */
+export function placeOf(id: string, places: ReadonlyMap<string, number>): number {
   const place = places.get(id);
   if (place === undefined) throw notWhole(id);
   return place;
@@ -289,7 +291,7 @@ function isSame(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((value, at) => value === b[at]);
 }
 
-/** A bug: a plan that does not hold what it names. */
+/** A bug: the plan refers to something that it does not contain. */
 export function notWhole(what: string): TransshipError {
   return new TransshipError('INTERNAL', `the plan names ${what} and does not hold it`, {
     side: 'local',

@@ -13,44 +13,44 @@ import type {SourceInventory} from '../observe/inventory.ts';
 import {compareText} from './compare.ts';
 import type {FindManifest} from './candidate.ts';
 
-/** What is to be copied in the place of a root. */
+/** The manifest to copy in place of a root. */
 export type PlatformChoice =
-  /** `digest` as it is: the root itself or a manifest below it. */
+  /** `digest` unchanged: the root, or a manifest below it. */
   | {readonly kind: 'whole'; readonly digest: Digest}
-  /** The index `digest`, with the manifests in `keep` only (in its own order). */
+  /** The index `digest`, reduced to the manifests in `keep`, in index order. */
   | {
       readonly kind: 'cut';
       readonly digest: Digest;
       readonly keep: readonly Digest[];
-      /** Attestations of what stays that the source does not have, and so go as well. */
+      /** Attestations of kept images that are removed as well, because the source does not have them. */
       readonly absent: readonly Digest[];
     }
   | {readonly kind: 'none'; readonly available: readonly string[]};
 
 export interface PlatformWish {
-  /** None: all platforms. */
+  /** Empty: all platforms. */
   readonly wanted: readonly Platform[];
   readonly find: FindManifest;
-  /** Platforms of images as their configs name them, where those were read. */
+  /** The platforms in the configs of images, as far as configs were read. */
   readonly platformOf?: ReadonlyMap<Digest, Platform> | undefined;
 }
 
-/** An image below an index, or an entry that is none. */
+/** An image below an index, or an entry that is not an image. */
 interface Leaf {
   readonly digest: Digest;
-  /** Undefined: neither the index nor a config names it. */
+  /** Undefined: neither an index nor a config names the platform. */
   readonly platform: Platform | undefined;
 }
 
 /**
- * Chooses what of `root` is for the platforms wanted.
- * - Everything is for them: the root as it is, its attestations included; where the source lost some of those, as a
- *   cleanup of untagged manifests does, the index without them.
- * - One platform is wanted and one image is for it, however deep: that image itself.
- * - Else the index, cut down to the entries that are for them and to the attestations of those. An index inside stays
- *   whole if anything in it is wanted; if it is all that is wanted, it is what the root is replaced by.
- * - What names no platform at all is no choice between platforms (a chart, an index of artifacts, an image whose
- *   config was not read) and stays as it is.
+ * Selects the parts of `root` for the requested platforms.
+ * - If everything is for them: the root unchanged, with its attestations. If the source lacks some attestations, as
+ *   after a cleanup of untagged manifests: the index without those.
+ * - If one platform is requested and one image is for it, at any depth: that image.
+ * - Otherwise the index, reduced to matching entries and their attestations. A nested index is kept whole if anything
+ *   in it matches; if only one nested index matches, it replaces the root, reduced in the same way.
+ * - Content without any platform (a chart, an index of artifacts, an image whose config was not read) is kept
+ *   unchanged, because there is nothing to select.
  */
 export function choosePlatforms(root: SeenManifest, wish: PlatformWish): PlatformChoice {
   const {wanted, platformOf} = wish;
@@ -104,8 +104,9 @@ function cutTo(
 }
 
 /**
- * The entries and, for indexes among them, the entries below; attestations are no choice of their own. An index that
- * is met again adds nothing, so that indexes which list one another twice, level by level, do not multiply.
+ * The entries, with nested indexes replaced by their entries; attestations are omitted, because they follow their
+ * images. An index that occurs again is skipped: indexes that list each other twice on each level would otherwise grow
+ * exponentially.
  */
 function leavesOf(
   entries: readonly Descriptor[],
@@ -140,13 +141,13 @@ function namesOf(leaves: readonly Leaf[]): readonly string[] {
   return [...new Set(names)].sort(compareText);
 }
 
-/** What BuildKit gives attestations. */
+/** The platform of attestations by BuildKit. */
 const ATTESTATION = 'unknown/unknown';
 
 /**
- * The platforms of images as plans name them: what an index says that lists the image, or else its config, where that
- * was read. Of several that differ the first in alphabetical order counts, so that the order of reading does not
- * matter. What is no name of a platform is left out.
+ * The platforms of images as plans name them: the platform in an index that lists the image, or else in its config, if
+ * that was read. If indexes differ, the first in alphabetical order is used, so that the result does not depend on the
+ * order of reading. Invalid names are omitted.
  */
 export function namedPlatforms(
   sources: Iterable<Pick<SourceInventory, 'manifests' | 'platformOf'>>,
@@ -173,17 +174,17 @@ function addName(names: Map<Digest, string>, digest: Digest, name: string): void
     names.set(digest, name);
 }
 
-/** What a planned image offers. */
+/** The platforms of a planned image. */
 export interface ImagePlatforms {
-  /** `os/architecture[/variant]`, sorted. Empty for what has none, such as a chart. */
+  /** `os/architecture[/variant]`, sorted. Empty for content without platforms, such as a chart. */
   readonly names: readonly string[];
-  /** Images below it whose platform is not known. */
+  /** The number of images whose platform is unknown. */
   readonly unknown: number;
 }
 
 /**
- * The platforms of the images of a plan, each by its digest.
- * @param isImage whether a manifest without children is an image, not another artifact
+ * The platforms of the images in a plan, by digest.
+ * @param isImage whether a manifest without children is an image, not another kind of artifact
  */
 export function platformsOfImages(
   manifests: readonly PlannedManifest[],

@@ -3,12 +3,12 @@ import {childBlobs, childManifests} from '../model/manifest.ts';
 import type {DestinationInventory} from '../observe/inventory.ts';
 import {type Candidate, madeContent} from './candidate.ts';
 
-/** What is known to be at the destination repositories. */
+/** The content that is known to be at the destinations. */
 export class Presence {
-  /** Destinations only: of what only sources have nobody asks. */
+  /** Destinations only, because no one asks about sources. */
   readonly #repositories = new Map<string, {tags: Map<string, Digest>; content: Set<Digest>}>();
 
-  /** Routes into one repository may each have seen another part of it. */
+  /** Several routes to one repository may each have observed a different part of it. */
   constructor(destinations: readonly DestinationInventory[]) {
     for (const {repository, tags, present} of destinations) {
       const known = this.#of(repository);
@@ -39,9 +39,9 @@ export class Presence {
   }
 
   /**
-   * Takes from what is known to what follows: a source that may be another route's destination has what it gives; and a
-   * registry takes no manifest without its parts (distribution-spec, "Pushing Manifests"), so that they are there where
-   * the manifest is. Layers with URLs are excepted, since no registry asks for those.
+   * Adds content that follows from what is known. If the source is also a destination of another route, it has what it
+   * provides. A registry accepts a manifest only with its parts (distribution-spec, "Pushing Manifests"), so a
+   * repository with the manifest has them, except layers with URLs, which registries do not check.
    */
   follow(candidate: Candidate): void {
     const {source, destination, digest, graph} = candidate;

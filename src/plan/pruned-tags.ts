@@ -4,24 +4,24 @@ import type {Tag} from '../model/reference.ts';
 import {nameOf} from '../model/place.ts';
 import type {ObservedRoute} from './candidate.ts';
 
-/** A tag that an earlier plan brought to a destination, or found there as it wanted it, and that has no source any more. */
-export interface Sourceless {
+/** A tag at a destination that an earlier plan copied or found there, and that its source no longer has. */
+export interface PrunedTag {
   /** The destination, `host/path`. */
   readonly to: string;
   readonly tag: Tag;
-  /** What the earlier plan wanted it to point to. */
+  /** The digest in the earlier plan. */
   readonly digest: Digest;
 }
 
 /**
- * What an earlier plan brought and the source no longer has. Only tags of the routes that are planned now count, and only
- * where their source was listed now: a repository that is no longer listed may just be closed to this login, and a tag that
- * a filter leaves out is still there.
+ * Tags of an earlier plan that their sources no longer have. Only tags of current routes count whose source was listed
+ * now: a repository that is no longer listed may only be hidden from this login, and a tag that a filter excludes still
+ * exists.
  */
-export function sourcelessTags(
+export function prunedTags(
   earlier: CopyPlan,
   routes: readonly ObservedRoute[],
-): readonly Sourceless[] {
+): readonly PrunedTag[] {
   const listed = new Map<string, Set<string>>();
   const wanted = new Set<string>();
   const planned = new Set<string>();
@@ -37,7 +37,7 @@ export function sourcelessTags(
       if (tag !== undefined) wanted.add(`${destination.repository}:${tag}`);
     }
   }
-  const found = new Map<string, Sourceless>();
+  const found = new Map<string, PrunedTag>();
   for (const {from, to, tag, sourceTag, digest} of broughtBy(earlier)) {
     const isPlanned = planned.has(`${from} ${to}`);
     const isThere = listed.get(from)?.has(sourceTag) === true;
@@ -47,7 +47,7 @@ export function sourcelessTags(
   return [...found.values()];
 }
 
-interface Brought extends Sourceless {
+interface Brought extends PrunedTag {
   readonly from: string;
   readonly sourceTag: string;
 }

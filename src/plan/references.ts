@@ -6,32 +6,35 @@ import {isLocal} from '../model/place.ts';
 import {DOCKER_HUB, type Tag} from '../model/reference.ts';
 import {compareNatural, compareText} from './compare.ts';
 
-/** An image that has another name once a plan is applied. */
+/** An image that gets a new name when the plan is applied. */
 export interface MovedImage {
-  /** Absent: it is known by its digest alone. */
+  /** Absent: the image has only a digest. */
   readonly tag?: Tag;
   readonly newTag?: Tag;
   readonly digest: Digest;
-  /** Differs from `digest` where the plan cuts the image down to some platforms. */
+  /** Differs from `digest` if the plan changes the image, for example by selecting platforms. */
   readonly newDigest: Digest;
 }
 
-/** A repository that has another name once a plan is applied. */
+/** A repository that gets a new name when the plan is applied. */
 export interface MovedRepository {
   /** `host/path`, old and new. */
   readonly from: string;
   readonly to: string;
-  /** In natural order of their tags. */
+  /** In the natural order of their tags. */
   readonly images: readonly MovedImage[];
 }
 
-/** What a plan makes of references to images. */
+/** How a plan changes references to images. */
 export interface References {
-  /** In the order of their old names. A source that goes to several destinations is there once for each. */
+  /** In the order of their old names. A source with several destinations has an entry for each. */
   readonly repositories: readonly MovedRepository[];
-  /** Of transfers: everything below the old path has another name, as `host/path`, whether the plan knows an image of it or not. */
+  /**
+   * Transfers only: everything below the old path gets a new name, including images that are not in the plan. As
+   * `host/path`.
+   */
   readonly prefixes: readonly {readonly from: string; readonly to: string}[];
-  /** Of transfers: tokens and allowlists that lose their meaning, found when planning. */
+  /** Transfers only: tokens and allowlists that no longer work after the move, as found when planning. */
   readonly access: readonly Pick<Check, 'code' | 'message' | 'hint'>[];
 }
 
@@ -42,7 +45,9 @@ const OF_ACCESS: ReadonlySet<Check['code']> = new Set<FindingCode>([
   'ACCESS_NOT_SEEN',
 ]);
 
-/** The old and the new names of all images of a plan. Images in files and archives have no names that others refer to. */
+/**
+ * The old and new names of all images in a plan. Images in files and archives are left out: no references name them.
+ */
 export function referencesOf(plan: Plan): References {
   const found = plan.kind === 'copy' ? copiedRepositories(plan) : movedRepositories(plan);
   const repositories = found
@@ -104,7 +109,7 @@ function movedRepositories({moves}: Extract<Plan, {kind: 'transfer'}>): readonly
     }));
 }
 
-/** Without an image there is no registry whose name would be known. */
+/** Without images the registry is unknown. */
 function prefixesOf({
   moves,
   groups = [],
@@ -124,29 +129,29 @@ function prefixesOf({
 
 /** An old reference in a line of text. */
 export interface FoundReference {
-  /** Where it begins in the line, counted from 0. */
+  /** Its offset in the line, from 0. */
   readonly at: number;
   readonly old: string;
-  /** What it should be; undefined: see `why`. */
+  /** The replacement; undefined: see `why`. */
   readonly new?: string;
-  /** Why it cannot be replaced. */
+  /** Why it cannot be replaced, as a clause. */
   readonly why?: string;
 }
 
 const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
 const PATH = `${COMPONENT}(?:/${COMPONENT})*`;
 const TAG_AND_DIGEST = '(?::(\\w[\\w.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?';
-/** A variable of a shell, of CI, or of a template, which stands for a registry: `$CI_REGISTRY/`, `${R}/`, `{{ .r }}/`. */
+/** A variable of a shell, CI or template for the registry: `$CI_REGISTRY/`, `${R}/`, `{{ .r }}/`. */
 const VARIABLE = '(?:\\$\\{?[A-Za-z_][A-Za-z0-9_]*\\}?|\\}\\})/';
-/** Where image names without a host stand: instructions of Dockerfiles, and keys of YAML, JSON, HCL. */
+/** Places of image names without a host: Dockerfile instructions, and keys of YAML, JSON and HCL. */
 const KEYS =
   '(?:FROM(?:\\s+--platform=\\S+)?\\s+|\\b(?:image|repository|newName)["\']?\\s*[:=]\\s*["\']?)';
-/** A line is not looked at beyond this, in characters: nobody writes such a line by hand. */
+/** Longer lines, in characters, are skipped: they are generated. */
 const LINE_LIMIT = 10_000;
 
 /**
- * Finds the old names of a plan in text: with their registry, behind a variable that stands for it, and without it where
- * image names stand. A name ends where no longer name could go on: `org/app` is not found in `org/app2` or `org/app/web`.
+ * Finds the old names of a plan in text: with their registry, after a variable for the registry, and without a registry
+ * in places of image names. A match ends where the name ends: `org/app` is not found in `org/app2` or `org/app/web`.
  */
 export class ReferenceFinder {
   readonly #exact: ReadonlyMap<string, readonly MovedRepository[]>;
@@ -156,12 +161,12 @@ export class ReferenceFinder {
 
   constructor({repositories, prefixes}: References) {
     this.#exact = Map.groupBy(repositories, ({from}) => from);
-    // The longest first: a project before its group.
+    // Longest first: a project before its group.
     this.#prefixes = prefixes.toSorted((a, b) => b.from.length - a.from.length);
     const hosts = new Set([...repositories, ...prefixes].map(({from}) => hostOf(from)));
     const names = [...hosts].flatMap((host) => (host === DOCKER_HUB ? HUB_NAMES : [host]));
     const either = names.map((name) => name.replaceAll(/[.[\]]/g, '\\$&')).join('|');
-    // What comes before is no part of a longer host or path, but may be a scheme.
+    // A match must not start inside a longer host or path, but may follow a scheme.
     const before = '(?<![A-Za-z0-9._@-]|(?<!/)/)';
     this.#withHost =
       names.length === 0
@@ -173,7 +178,7 @@ export class ReferenceFinder {
     );
   }
 
-  /** Every old reference in a line, in its order. */
+  /** All old references in a line, in order. */
   find(line: string): readonly FoundReference[] {
     if (line.length > LINE_LIMIT) return [];
     const found: FoundReference[] = [];
@@ -189,7 +194,7 @@ export class ReferenceFinder {
       const [whole, lead = '', path = '', tag, digest] = match;
       const at = match.index + lead.length;
       const next = line[match.index + whole.length];
-      // A first part that looks like a host was looked at above.
+      // Paths whose first part looks like a host were matched above.
       if (/^[^/]*[.:][^/]*\//.test(path)) continue;
       const isVariable = /[/]$/.test(lead);
       const one = this.#bare(path, {tag, digest, next}, isVariable);
@@ -210,7 +215,7 @@ export class ReferenceFinder {
     return prefix && {new: `${prefix.to}${name.slice(prefix.from.length)}${suffixOf(rest)}`};
   }
 
-  /** A path that stands for itself with some registry: which one is not seen. */
+  /** A path without a visible registry. */
   #bare(
     path: string,
     rest: Rest,
@@ -220,7 +225,7 @@ export class ReferenceFinder {
       [...this.#exact.keys(), ...this.#prefixes.map(({from}) => from)].map(hostOf),
     );
     for (const host of hosts) {
-      // Without a registry, docker means its own.
+      // A bare name means Docker Hub, a name after a variable does not.
       if (host === DOCKER_HUB && isVariable) continue;
       const one = this.#replaced(`${host}/${hubPath(host, path)}`, rest);
       if (one?.new === undefined) {
@@ -236,15 +241,15 @@ export class ReferenceFinder {
   }
 }
 
-/** What follows the name of a repository. */
+/** The text after the name of a repository. */
 interface Rest {
   readonly tag: string | undefined;
   readonly digest: string | undefined;
-  /** The character after it. */
+  /** The next character. */
   readonly next: string | undefined;
 }
 
-/** The path goes on in a way that is not known, as in `org/app/$NAME`: only a prefix can be replaced. */
+/** The rest of the path is unknown, as in `org/app/$NAME`: only a prefix can be replaced. */
 function isLonger({tag, digest, next}: Rest): boolean {
   return tag === undefined && digest === undefined && next === '/';
 }
@@ -269,7 +274,7 @@ function hostOf(name: string): string {
   return name.slice(0, name.indexOf('/'));
 }
 
-/** The names that Docker Hub has in references. */
+/** The names of Docker Hub in references. */
 const HUB_NAMES = [DOCKER_HUB, 'index.docker.io', 'registry-1.docker.io'];
 
 function canonicalHost(host: string): string {
@@ -281,7 +286,7 @@ function hubPath(host: string, path: string): string {
   return host === DOCKER_HUB && !path.includes('/') ? `library/${path}` : path;
 }
 
-/** The line with all references replaced that can be. */
+/** The line with all replaceable references replaced. */
 export function rewritten(line: string, found: readonly FoundReference[]): string {
   let text = line;
   for (const {at, old, new: replacement} of found.toReversed())

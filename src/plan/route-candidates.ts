@@ -8,13 +8,13 @@ import type {Tag} from '../model/reference.ts';
 import type {SourceRoot} from '../observe/inventory.ts';
 import {tagsTooOld, timeOf} from './age.ts';
 import {type Candidate, destinationTag, graphOf, type ObservedRoute} from './candidate.ts';
-import * as checks from './checks.ts';
+import * as checks from './copy-checks.ts';
 import {compareText} from './compare.ts';
 import {convertedImage} from './converted-image.ts';
 import {cutIndex} from './cut-index.ts';
 import {choosePlatforms} from './platforms.ts';
 
-/** What one route comes to. */
+/** The result of one route. */
 export interface RouteCandidates {
   readonly candidates: readonly Candidate[];
   readonly skipped: readonly Skip[];
@@ -23,13 +23,13 @@ export interface RouteCandidates {
 
 type AttachedRoot = Exclude<SourceRoot, {as: 'asked'}>;
 
-/** Why a root is left out. */
+/** Why a root is not copied. */
 type LeftOutReason = 'filtered' | 'kept' | 'unsupported' | 'incomplete';
 
 /**
- * Decides for each root of a route whether it goes: first what was asked for, the oldest first (by tag where the times
- * are equal or not known), then what is attached to it, each after its subject.
- * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID; INTERNAL where the inventory does not hold a root
+ * Decides for each root of a route whether it is copied: first the requested roots, the oldest first (by tag if times
+ * are equal or unknown), then their attachments, each after its subject.
+ * @throws TransshipError FILTER_INVALID, PLATFORM_INVALID; INTERNAL if the inventory does not contain a root
  */
 export function candidatesOf(route: ObservedRoute, filters: WishFilters): RouteCandidates {
   const walk = new RouteWalk(route, filters);
@@ -39,7 +39,7 @@ export function candidatesOf(route: ObservedRoute, filters: WishFilters): RouteC
   return walk;
 }
 
-/** What is said of things that the source lists and that cannot be had; what filters leave out needs no words. */
+/** The checks about entries that the source lists but that cannot be copied. Filtered entries need no check. */
 const NOT_READ_CHECKS = [
   ['invalid-name', checks.invalidNamesCheck],
   ['misnamed', checks.misnamedCheck],
@@ -47,7 +47,7 @@ const NOT_READ_CHECKS = [
   ['unnamed', checks.unnamedCheck],
 ] as const;
 
-/** One walk over the roots of a route. */
+/** A walk over the roots of a route. */
 class RouteWalk implements RouteCandidates {
   readonly candidates: Candidate[] = [];
   readonly skipped: Skip[] = [];
@@ -55,7 +55,7 @@ class RouteWalk implements RouteCandidates {
   readonly #route: ObservedRoute;
   readonly #platforms: readonly Platform[];
   readonly #isClobberAllowed: boolean;
-  /** Roots that were asked for and do not go, for what is attached to them. */
+  /** Requested roots that are not copied; their attachments are skipped for the same reason. */
   readonly #leftOut = new Map<Digest, LeftOutReason>();
 
   constructor(route: ObservedRoute, {platforms = [], noClobber = false}: WishFilters) {
@@ -97,7 +97,7 @@ class RouteWalk implements RouteCandidates {
     }
   }
 
-  /** Attachments of attachments too; what is attached to nothing that goes is left out. */
+  /** Includes attachments of attachments. Attachments of images that are not copied are skipped. */
   takeAttached(): void {
     const waiting = Map.groupBy(
       this.#route.source.roots.filter((root) => root.as !== 'asked').sort(compareRoots),
@@ -159,7 +159,7 @@ class RouteWalk implements RouteCandidates {
     this.checks.push(checks.indexCutCheck(target, root.digest, instead, absent));
   }
 
-  /** A root whose manifest was not read: either it is at the destination, or the source lost it meanwhile. */
+  /** A root whose manifest was not read: the destination already has it, or the source has lost it. */
   #takeUnread(root: SourceRoot): void {
     const {source, destination} = this.#route;
     const tag = destinationTag(root);
@@ -186,7 +186,7 @@ class RouteWalk implements RouteCandidates {
     }
   }
 
-  /** @returns whether it goes */
+  /** @returns whether the root is copied */
   #consider(root: SourceRoot, chosen: SeenManifest, cutFrom: Candidate['cutFrom']): boolean {
     const {source, destination, single = false} = this.#route;
     const facts = source.converted;
@@ -252,7 +252,7 @@ class RouteWalk implements RouteCandidates {
   readonly #find = (digest: Digest) => this.#route.source.manifests.get(digest);
 }
 
-/** The index again, without what is not in `keep`; its digest is of the algorithm that the source's is of. */
+/** The index, reduced to the manifests in `keep`; its digest uses the algorithm of the source's digest. */
 function cutManifest(index: SeenManifest, keep: readonly Digest[]): SeenManifest {
   if (index.bytes === undefined) throw internal(index.descriptor.digest);
   const bytes = cutIndex(index.bytes, keep);
@@ -271,7 +271,7 @@ function digestsOf({digest, graph}: Candidate): readonly Digest[] {
   return graph ? graph.manifests.map(({descriptor}) => descriptor.digest) : [digest];
 }
 
-/** By tag, those without one first; then by digest. */
+/** By tag, entries without a tag first; then by digest. */
 function compareNames(a: Named, b: Named): number {
   return compareText(a.tag ?? '', b.tag ?? '') || compareText(a.digest ?? '', b.digest ?? '');
 }
@@ -290,7 +290,7 @@ function compareTimes(
   return timeA === timeB ? 0 : timeA - timeB;
 }
 
-/** By tag, those without one last; then by digest. */
+/** By tag, roots without a tag last; then by digest. */
 function compareRoots(a: SourceRoot, b: SourceRoot): number {
   if (a.tag !== undefined && b.tag !== undefined) {
     return compareText(a.tag, b.tag) || compareText(a.digest, b.digest);

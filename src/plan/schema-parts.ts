@@ -5,14 +5,17 @@ import {PLATFORM_PATTERN} from '../model/platform.ts';
 import {LAYOUT_NAME_PATTERN, type Tag, TAG_PATTERN, UNPRINTABLE_CLASS} from '../model/reference.ts';
 
 /**
- * What plan files of all kinds are made of. Repositories, media types, blobs and manifests are written once, in tables,
- * and named by their index.
+ * The parts that plan files of all kinds share. Repositories, media types, blobs and manifests are written once, in
+ * tables, and referred to by index.
  */
 
 export const count = (description: string) => z.int().nonnegative().describe(description);
-/** It is shown on terminals: no controls, and nothing that is not seen or turns the direction of text. */
+/**
+ * Terminals show these texts: they must not contain control characters, invisible characters, or characters that change
+ * the direction of text.
+ */
 const SHOWABLE = new RegExp(`^[^${UNPRINTABLE_CLASS}]{1,8000}$`, 'u');
-export const stepId = z.string().regex(SHOWABLE).describe('Unique in the plan.');
+export const stepIdSchema = z.string().regex(SHOWABLE).describe('Unique in the plan.');
 export const size = (what: string) => count(`Bytes of ${what}.`);
 export const digest = (description: string) =>
   z.string().regex(DIGEST_PATTERN).describe(description) as unknown as z.ZodType<Digest>;
@@ -35,7 +38,7 @@ export const listOf = <T extends z.ZodType>(item: T, least = 0) =>
     })
     .pipe(least === 0 ? z.array(item) : z.array(item).min(least));
 
-type Table =
+type TableName =
   | 'mediaTypes'
   | 'platforms'
   | 'repositories'
@@ -46,14 +49,14 @@ type Table =
   | 'skipped'
   | 'deletions';
 
-/** The index of something in a table of the same file; what it leads to is looked up, and missed, by `TableReader`. */
-export const index = (table: Table, what: string) => count(`${what}: its index in ${table}.`);
-export const indexes = (table: Table, what: string) =>
+/** The index of an entry in a table of the same file. `TableReader` looks it up. */
+export const index = (table: TableName, what: string) => count(`${what}: its index in ${table}.`);
+export const indexes = (table: TableName, what: string) =>
   listOf(z.int().nonnegative()).describe(`${what}: indexes in ${table}.`);
 
 /**
- * What an image is called at one end of a copy: in a layout a name, in a registry a tag, which is checked where the end
- * is known.
+ * The name of an image at one end of a copy: a tag in a registry, a name in a layout. `TableReader` checks which,
+ * because it knows the repository.
  */
 const name = (description: string) =>
   z.string().regex(LAYOUT_NAME_PATTERN).describe(description) as unknown as z.ZodType<Tag>;
@@ -64,10 +67,10 @@ const blobRow = z
     index('mediaTypes', 'The media type').optional(),
     size('the blob').optional(),
     listOf(z.string().regex(/^https?:\/\/[\x21-\x7e]+$/i))
-      .describe('Where a foreign layer is read that the source does not have.')
+      .describe('The URLs of a foreign layer that the source does not have.')
       .optional(),
   ])
-  .describe('A blob: digest, and where something happens to it media type and size.');
+  .describe('A blob: its digest; its media type and size if there is an action for it.');
 
 const conversion = z
   .discriminatedUnion('kind', [
@@ -84,21 +87,21 @@ const conversion = z
               diffId: digest('Its decompressed content.'),
             })
             .describe('A layer of the image.'),
-        ).describe('What the layers hold, the base first.'),
+        ).describe('The layers, starting with the base.'),
       })
-      .describe('The manifest and its config, the first blob, were made from it.'),
+      .describe('The manifest and its config, the first blob, were created from it.'),
     z
       .strictObject({
         kind: z.literal('foreign-layers').describe('An image with foreign layers.'),
         digest: digest('The manifest at the source.'),
       })
-      .describe('Its layers became ordinary ones.'),
+      .describe('Its layers became ordinary layers.'),
     z
       .strictObject({
         kind: z.literal('index').describe('An index of converted manifests.'),
         digest: digest('The index at the source.'),
         keep: listOf(digest('A manifest.'))
-          .describe('The manifests of it that stay. Absent: all.')
+          .describe('The manifests of it that are kept. Absent: all.')
           .exactOptional(),
         instead: listOf(
           z
@@ -106,8 +109,8 @@ const conversion = z
               from: digest('The manifest at the source.'),
               to: index('manifests', 'The converted manifest'),
             })
-            .describe('One that is listed in the place of another one.'),
-        ).describe('What it lists in the place of what.'),
+            .describe('A replaced manifest.'),
+        ).describe('The replaced manifests.'),
       })
       .describe('It lists converted manifests.'),
   ])
@@ -118,8 +121,8 @@ const manifestRow = z
     digest('The digest of the manifest.'),
     index('mediaTypes', 'The media type'),
     size('the manifest'),
-    indexes('blobs', 'The blobs that it needs, in its own order'),
-    indexes('manifests', 'Child manifests, in its own order; each stands before it'),
+    indexes('blobs', 'The blobs that it lists, in its order'),
+    indexes('manifests', 'Its child manifests, in its order; each precedes it in the table'),
     z
       .strictObject({
         platform: index('platforms', 'The platform of the image').exactOptional(),
@@ -127,25 +130,25 @@ const manifestRow = z
         cutFrom: z
           .strictObject({
             digest: digest('The index at the source.'),
-            keep: indexes('manifests', 'The manifests of it that stay'),
+            keep: indexes('manifests', 'The manifests of it that are kept'),
           })
-          .describe('Set for an index that is cut down to some of its manifests.')
+          .describe('Set for an index that is reduced to some of its manifests.')
           .exactOptional(),
         convertedFrom: conversion.exactOptional(),
       })
-      .describe('What not all manifests have.')
+      .describe('Optional fields.')
       .optional(),
   ])
-  .describe('A manifest: digest, media type, size, blobs, children, and perhaps more.');
+  .describe('A manifest: digest, media type, size, blobs, children, optional fields.');
 
-/** The tables that records of all kinds refer to. */
+/** The tables that all records refer to. */
 export const tables = {
   mediaTypes: listOf(z.string()).describe('Media types.'),
   platforms: listOf(z.string().regex(PLATFORM_PATTERN), 1)
-    .describe('Platforms of images: os/architecture[/variant]. Absent: none is known.')
+    .describe('Platforms of images: os/architecture[/variant]. Absent: no platform is known.')
     .exactOptional(),
   repositories: listOf(z.string().regex(SHOWABLE)).describe(
-    'Repositories: host/path, or a transport with a file.',
+    'Repositories: host/path, or a transport with a path.',
   ),
   blobs: listOf(blobRow).describe('Every blob of the plan.'),
   manifests: listOf(manifestRow).describe('Every manifest of the plan, once, children first.'),
@@ -154,30 +157,30 @@ export const tables = {
 export const copyRecord = z
   .strictObject({
     route: index('routes', 'Source and destination'),
-    manifest: index('manifests', 'The manifest that is to be at the destination'),
+    manifest: index('manifests', 'The manifest to copy to the destination'),
     tag: name(
-      'The tag that it gets, or in a layout the name; absent: it is put by digest only.',
+      'Its tag at the destination, or its name in a layout. Absent: it is pushed by digest only.',
     ).exactOptional(),
     sourceTag: name('A name.')
       .nullable()
       .describe(
-        'The tag at the source, or in a layout the name. Absent: it is the same as tag; null: it was found by digest.',
+        'The tag at the source, or the name in a layout. Absent: the same as tag. Null: found by digest.',
       )
       .exactOptional(),
     sourceDigest: digest(
-      'What the tag at the source pointed to when planning. Absent: the manifest.',
+      'The digest that the tag at the source pointed to when planning. Absent: that of the manifest.',
     ).exactOptional(),
     replaces: digest(
-      'What the tag pointed to at the destination when planning. Absent: nothing.',
+      'The digest that the tag at the destination pointed to when planning. Absent: the tag did not exist.',
     ).exactOptional(),
     put: indexes(
       'manifests',
-      'The manifests to be put, in this order, the own one last. Absent: the manifest and all below it, children first',
+      'The manifests to push, in this order, ending with the copied one. Absent: the manifest and all below it, children first',
     ).exactOptional(),
-    needs: indexes('copies', 'Copies of the same list that must be done before').exactOptional(),
+    needs: indexes('copies', 'Copies of the same list that must be done first').exactOptional(),
     why: z
       .string()
-      .describe('Why it is copied, for people. Absent: what replaces says.')
+      .describe('Why it is copied, for people. Absent: the reason follows from replaces.')
       .exactOptional(),
   })
   .describe('One image or artifact that is copied.');
@@ -188,53 +191,55 @@ export const blobRecord = z
     action: z
       .enum(['copy', 'mount', 'present', 'foreign'])
       .describe(
-        'copy: the bytes travel. mount: taken from another repository of the same registry. present: there already. foreign: on neither side; the manifest names URLs.',
+        'copy: the bytes are copied. mount: mounted from another repository of the same registry. present: already at the destination. foreign: on neither side; the manifest lists URLs.',
       ),
-    mountFrom: index('repositories', 'The repository that is mounted from').exactOptional(),
+    mountFrom: index('repositories', 'The repository to mount from').exactOptional(),
     blobs: indexes('blobs', 'The blobs'),
   })
-  .describe('What happens to some blobs at one destination repository.');
+  .describe('An action for some blobs at a destination repository.');
 
 export const createRecord = z
   .strictObject({
-    kind: z.enum(['create-group', 'create-project']).describe('What is created.'),
+    kind: z
+      .enum(['create-group', 'create-project'])
+      .describe('Whether a group or a project is created.'),
     gitlab: z
       .string()
       .regex(/^https?:\/\/\S+$/)
       .describe('The address of the instance.'),
     registry: z.string().regex(SHOWABLE).describe('The registry of the instance.'),
     path: z.string().regex(SHOWABLE).describe('The full path.'),
-    visibility: z.enum(['private', 'internal', 'public']).describe('Who may see it.'),
+    visibility: z.enum(['private', 'internal', 'public']).describe('Its visibility.'),
   })
   .describe('A GitLab group or project that is created.');
 
 export const deleteRecord = z
   .strictObject({
     repository: index('repositories', 'The repository'),
-    tag: tag('The tag; absent: a referrer, which is deleted by its digest.').exactOptional(),
+    tag: tag('The tag. Absent: a referrer, which is deleted by its digest.').exactOptional(),
     digest: digest(
-      'What the tag pointed to when planning. Absent: what its copies bring to their destinations.',
+      'The digest that the tag pointed to when planning. Absent: the digest of its copies.',
     ).exactOptional(),
     reason: z
       .enum(DELETE_REASONS)
       .describe(
-        'moved: it was copied. pruned: an earlier plan brought it, and the source no longer has it. rule: chosen by the rules of plan delete.',
+        'moved: it was copied. pruned: an earlier plan copied it, and the source no longer has it. rule: selected by the rules of plan delete.',
       ),
     copies: indexes(
       'copies',
-      'Copies that must be verified at their destinations before',
+      'Copies that must be verified at their destinations first',
     ).exactOptional(),
     present: indexes(
       'skipped',
-      'Images found at their destinations, which must be verified before',
+      'Images found at their destinations, which must be verified first',
     ).exactOptional(),
     needs: indexes(
       'deletions',
-      'Deletions of the same list that must be done before',
+      'Deletions of the same list that must be done first',
     ).exactOptional(),
     why: z
       .string()
-      .describe('Why it is deleted, for people. Absent: what reason says.')
+      .describe('Why it is deleted, for people. Absent: the reason field says why.')
       .exactOptional(),
   })
   .describe('A tag or a referrer that is deleted.');
@@ -242,83 +247,85 @@ export const deleteRecord = z
 const skippedFrom = index('repositories', 'The source repository');
 const skippedTag = z.string().describe('The tag at the source.').exactOptional();
 const skippedDigest = digest('The manifest.').exactOptional();
-const skippedDetail = z.string().describe('What exactly the reason is, for people.');
+const skippedDetail = z.string().describe('Details of the reason, for people.');
 const skipRecord = z
   .discriminatedUnion('reason', [
     z
       .strictObject({
-        reason: z.literal('present').describe('There already, with this very digest.'),
+        reason: z.literal('present').describe('The destination has it with the same digest.'),
         route: index('routes', 'Source and destination'),
         tag: name('The tag at the destination, or in a layout the name.').exactOptional(),
         sourceTag: name('The tag at the source. Absent: it is the same as tag.').exactOptional(),
         digest: digest('The manifest.'),
       })
-      .describe('An image that is there already.'),
+      .describe('An image that the destination already has.'),
     z
       .strictObject({
         reason: z
           .enum(['filtered', 'invalid-name', 'kept', 'earlier'])
           .describe(
-            'filtered: by a filter. invalid-name: not a valid tag. kept: the tag at the destination stays as it is. earlier: an earlier plan brought it.',
+            'filtered: excluded by a filter. invalid-name: not a valid tag. kept: the tag at the destination is not overwritten. earlier: an earlier plan copied it.',
           ),
         from: skippedFrom,
         tag: skippedTag,
         digest: skippedDigest,
         detail: skippedDetail,
       })
-      .describe('What the filters leave out.'),
+      .describe('An image that is left out on request.'),
     z
       .strictObject({
         reason: z
           .enum(UNCHOSEN_REASONS)
           .describe(
-            'unsupported: of a kind that cannot be copied. incomplete: not whole. gone: listed, but not there. unnamed: in a layout without a name that is a tag at the destination.',
+            'unsupported: cannot be copied. incomplete: parts of it are missing. gone: listed, but does not exist. unnamed: in a layout, without a name that can be a tag.',
           ),
         from: skippedFrom,
         tag: skippedTag,
         digest: skippedDigest,
         detail: skippedDetail,
       })
-      .describe('What cannot be copied.'),
+      .describe('An image that cannot be copied.'),
   ])
-  .describe('Something that is not done, and why.');
+  .describe('An image that is not copied, and the reason.');
 
-/** Any code passes: a later version may have found what this one does not look for. */
+/** Any code is accepted: a later version may have checks that this one does not know. */
 const checkCode = z
   .string()
   .regex(/^[A-Z][A-Z0-9_]*$/)
-  .describe('What was found; stable.') as unknown as z.ZodType<Check['code']>;
+  .describe('The code of the check; stable.') as unknown as z.ZodType<Check['code']>;
 
 const check = z
   .strictObject({
     code: checkCode,
     result: z
       .enum(['pass', 'warn', 'forbid'])
-      .describe('pass: it was proved. forbid: the plan cannot be applied.'),
-    subject: z.string().describe('What it was found at.'),
+      .describe(
+        'pass: it was proved. warn: look at it before applying. forbid: the plan cannot be applied.',
+      ),
+    subject: z.string().describe('The subject, such as a repository or a tag.'),
     project: z
       .string()
-      .describe('In a plan of several transfers, the project that it is about; absent: all.')
+      .describe('In a plan with several transfers, the project. Absent: all.')
       .exactOptional(),
-    message: z.string().describe('The finding, for people.'),
-    hint: z.string().describe('What to do about it, for people.'),
+    message: z.string().describe('What was found, for people.'),
+    hint: z.string().describe('What to do, for people.'),
   })
-  .describe('A finding about the plan.');
+  .describe('A check of the plan.');
 
-/** Where a part of a wish is written. */
+/** The position of a part of a wish. */
 export const wishPosition = z
   .strictObject({
     file: z.string().describe('The migration file.'),
     line: z.int().positive().describe('The line, from 1.'),
     column: z.int().positive().describe('The column, from 1.'),
   })
-  .describe('Where it is written; absent: on the command line.');
+  .describe('Its position in the migration file. Absent: it is from the command line.');
 
-/** What every plan file begins with, but for its kind. */
+/** The first fields of every plan file, except its kind. */
 export const head = {
   format: z.literal(PLAN_FORMAT).describe('The version of this format.'),
   id: digest(
-    'The sha256 of all the rest but the signature, as JSON with sorted keys and without whitespace.',
+    'The sha256 of everything except the id and the signature, as JSON with sorted keys and without whitespace.',
   ),
   signature: z
     .string()
@@ -326,16 +333,16 @@ export const head = {
     .describe('A signature of the line "transship plan <id>": ed25519, base64.')
     .exactOptional(),
 };
-/** What every plan file ends with. */
+/** The last fields of every plan file. */
 export const tail = {
-  skipped: listOf(skipRecord).describe('What is not done.'),
-  checks: listOf(check).describe('What to know before applying, but for what the steps say.'),
+  skipped: listOf(skipRecord).describe('Images that are not copied.'),
+  checks: listOf(check).describe('Checks, except those that follow from the steps.'),
 };
 
 type DeepReadonly<T> = T extends string | number | boolean | null | undefined
   ? T
   : {readonly [K in keyof T]: DeepReadonly<T[K]>};
-/** What a schema lets through, not to be changed. */
+/** The values that a schema accepts, as readonly. */
 export type Checked<Schema extends z.ZodType> = DeepReadonly<z.infer<Schema>>;
 
 export type BlobRow = Checked<typeof blobRow>;

@@ -1,21 +1,21 @@
 import {compareText} from './compare.ts';
 
-/** What one run has to do as a whole: a destination repository, or a project. */
+/** A unit of work that one run carries out: a destination repository, or a project. */
 export interface ShardUnit {
   /** Unique. */
   readonly name: string;
-  /** What it costs by itself, in bytes. */
+  /** The cost of the unit itself, in bytes. */
   readonly own: number;
-  /** Sizes of blobs that are sent once for all units of a shard that need them, in bytes. */
+  /** The sizes, in bytes, of blobs that are sent once for all units of a shard that need them. */
   readonly shared: ReadonlyMap<string, number>;
 }
 
-/** Units that stay together. */
+/** Units in the same shard. */
 export interface Cluster {
   readonly units: readonly string[];
   readonly own: number;
   readonly shared: ReadonlyMap<string, number>;
-  /** `own`, and each of the blobs once. */
+  /** `own`, plus each shared blob once. */
   readonly cost: number;
 }
 
@@ -27,10 +27,10 @@ interface Growing {
 }
 
 /**
- * Puts units that share blobs together: those that share the most bytes first, as long as a cluster costs no more than a
- * limit. A unit that costs more by itself is a cluster of its own.
- * @param limits in bytes; infinity: whatever shares a blob is together
- * @returns clusters for each of the limits
+ * Groups units that share blobs: those that share the most bytes first, as long as the cost of the cluster does not
+ * exceed the limit. A unit that exceeds it alone is a cluster of its own.
+ * @param limits in bytes; infinity: all units that share a blob are together
+ * @returns the clusters for each limit
  */
 export function clustersOf(
   units: readonly ShardUnit[],
@@ -40,7 +40,7 @@ export function clustersOf(
   return limits.map((limit) => clustered(units, links, limit));
 }
 
-/** The units that need a blob, in the order of what is saved by sending it once for all of them. */
+/** The units that need each shared blob, sorted by the bytes that sending it once saves. */
 function linksOf(units: readonly ShardUnit[]): readonly (readonly number[])[] {
   const needed = new Map<string, {readonly size: number; readonly by: number[]}>();
   for (const [at, {shared}] of units.entries()) {
@@ -95,7 +95,7 @@ function costTogether(a: Growing, b: Growing): number {
   return cost;
 }
 
-/** Puts the units of one cluster into the other. */
+/** Adds the units of one cluster to the other. */
 function add(small: Growing, large: Growing): void {
   large.cost = costTogether(small, large);
   large.own += small.own;

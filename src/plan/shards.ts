@@ -15,12 +15,12 @@ import {totalsOf, withEstimates} from './totals.ts';
 import {copySetsOf} from './transfer/estimate.ts';
 
 /**
- * What one of several runs does of a plan. The parts of all runs are disjoint, together they are the plan without its
- * deletions, and each depends only on the plan and on the number of parts. A part has the id of the whole plan.
+ * The part of a plan that one of several runs carries out. The parts are disjoint, together they are the plan without
+ * its deletions, and each depends only on the plan and on the number of parts. A part has the id of the whole plan.
  *
- * Of a plan of copies, a part is some of the destination repositories, those that share blobs together as far as the parts
- * remain balanced; the creations of groups and projects that hold them, which other parts may have as well; and no
- * deletion. Of a plan of transfers, a part is some of the projects.
+ * A part of a copy plan contains some of the destination repositories, with those that share blobs together as far as
+ * the parts remain balanced. It also contains the creations of their groups and projects, which other parts may contain
+ * as well, and no deletions. A part of a transfer plan contains some of the projects.
  */
 export function shardOfPlan(plan: CopyPlan, shard: Shard): CopyPlan;
 export function shardOfPlan(plan: TransferPlan, shard: Shard): TransferPlan;
@@ -29,11 +29,11 @@ export function shardOfPlan(plan: Plan, shard: Shard): Plan {
   return plan.kind === 'copy' ? shardOfCopies(plan, shard) : shardOfTransfers(plan, shard);
 }
 
-/** Nobody has more runners for one plan. */
+/** The maximum number of shards; larger numbers are mistakes. */
 export const MOST_SHARDS = 1000;
-/** A shard is never more than this part of the mean larger than it, where the repositories are small enough. */
+/** The accepted excess of the largest shard over the mean, as a fraction, if the repositories are small enough. */
 const TOLERANCE = 0.15;
-/** What an image costs beside the bytes that are sent for it, in bytes: requests take time, too. */
+/** The cost of an image in addition to its bytes, in bytes, because requests take time as well. */
 const IMAGE_COST = 64 * 1024;
 
 function shardOfCopies(plan: CopyPlan, {index, total}: Shard): CopyPlan {
@@ -63,8 +63,8 @@ function shardOfCopies(plan: CopyPlan, {index, total}: Shard): CopyPlan {
 }
 
 /**
- * The blobs of some repositories. What the plan mounts from a repository of another shard may not be there yet: the first
- * repository here sends it in that case, the others mount it from there.
+ * The blobs of some repositories. If the plan mounts a blob from a repository of another shard, it may not be there
+ * yet: the first repository in this shard copies it instead, and the others mount it from there.
  */
 function mountedWithin(plan: CopyPlan, chosen: ReadonlySet<string>): CopyPlan['blobs'] {
   const sent = new Set(
@@ -96,13 +96,13 @@ function destinationsOf({routes, steps, skipped}: CopyPlan): readonly string[] {
   ];
 }
 
-/** What one run writes: a repository, or a layout or an archive with all that it holds. */
+/** The unit of writing of one run: a repository, or a layout or archive with all of its repositories. */
 function unitOf(to: string): string {
   const place = parsePlace(to);
   return 'file' in place ? `${place.transport}:${place.file}` : to;
 }
 
-/** The destination repositories of a plan, with what has to be sent to each. */
+/** The destination repositories of a plan, with the bytes to send to each. */
 function copyUnits(plan: CopyPlan): readonly ShardUnit[] {
   const units = new Map<string, {name: string; own: number; shared: Map<string, number>}>();
   const names = new Map<string, string>();
@@ -167,8 +167,8 @@ function sourcesOf(moves: readonly ProjectMove[]): ReadonlySet<string> {
 }
 
 /**
- * Projects and groups that have to be moved by one run: those with a donor project that the plan creates and removes, and
- * one that takes the path of another.
+ * Groups of projects that one run has to move: those with a donor project that the plan creates and removes, and a
+ * project that takes the path of another.
  */
 function dependentUnits(plan: TransferPlan): readonly (readonly TransferUnit[])[] {
   const groups: TransferUnit[][] = [];
@@ -183,7 +183,7 @@ function dependentUnits(plan: TransferPlan): readonly (readonly TransferUnit[])[
   return groups;
 }
 
-/** What has to be moved by one run, as one unit of shards. */
+/** The cost of projects that one run has to move, as one unit of a shard. */
 function transferUnit(units: readonly TransferUnit[]): ShardUnit {
   const moves = units.flatMap((unit) => unit.moves);
   const sets = moves.flatMap(({steps}) => copySetsOf(steps));
@@ -203,7 +203,7 @@ function nameOfUnits([first]: readonly TransferUnit[]): string {
   return first?.group?.group.from ?? first?.moves[0]?.project.from ?? '';
 }
 
-/** What no two runs may work on at once. */
+/** The resources that two runs must not use at the same time. */
 function reasonsOf({group, moves}: TransferUnit): readonly string[] {
   const paths = [...(group ? [group.group] : []), ...moves.map(({project}) => project)];
   return [
@@ -214,13 +214,13 @@ function reasonsOf({group, moves}: TransferUnit): readonly string[] {
   ];
 }
 
-/** What the largest of so many shards costs, in bytes: those it sends, and 64 KiB for each image. */
+/** The cost of the largest of this many shards, in bytes: the bytes that it sends, and 64 KiB for each image. */
 export function largestShard(plan: Plan, total: number): number {
   const units = plan.kind === 'copy' ? copyUnits(plan) : dependentUnits(plan).map(transferUnit);
   return balanced(units, total).largest;
 }
 
-/** The names of the units of each shard. */
+/** The names of the units in each shard. */
 function inShards(units: readonly ShardUnit[], total: number): readonly (readonly string[])[] {
   return balanced(units, total).shards;
 }
@@ -229,7 +229,7 @@ function balanced(units: readonly ShardUnit[], total: number): Packed {
   const ordered = units.toSorted((a, b) => compareText(a.name, b.name));
   const [whole] = clustersOf(ordered, [Number.POSITIVE_INFINITY]);
   const mean = (whole ?? []).reduce((sum, {cost}) => sum + cost, 0) / total;
-  // With clusters of the last size the balance is certain: see `packed`.
+  // The last limit guarantees the balance, if no unit is larger: see `packed`.
   const limits = [1, 1 / 2, 1 / 4, TOLERANCE].map((part) => part * mean);
   let best: Packed | undefined;
   for (const clusters of [whole ?? [], ...clustersOf(ordered, limits)]) {
@@ -242,15 +242,15 @@ function balanced(units: readonly ShardUnit[], total: number): Packed {
 
 interface Packed {
   readonly shards: readonly (readonly string[])[];
-  /** The cost of the largest shard. */
+  /** The cost of the largest shard, in bytes. */
   readonly largest: number;
-  /** The largest shard as a multiple of the mean. */
+  /** The cost of the largest shard as a multiple of the mean. */
   readonly excess: number;
 }
 
 /**
- * Puts clusters into shards, the largest first, each where the shard is the smallest with it. No shard is then larger
- * than the mean and one cluster.
+ * Distributes clusters over shards, the largest first, each to the shard that is then the smallest. The largest shard
+ * exceeds the mean by at most one cluster.
  */
 function packed(clusters: readonly Cluster[], total: number): Packed {
   const shards = Array.from({length: total}, () => ({

@@ -4,8 +4,8 @@ import {copiesOf, type CopyPlan, type Skip} from '../model/plan.ts';
 import type {Candidate} from './candidate.ts';
 
 /**
- * Leaves out what an earlier plan brought, with all that is attached to it: each image is complete where it is. An image
- * with a new signature goes again, since the signature cannot be used without it.
+ * Leaves out images that an earlier plan copied, together with their attachments: each image is complete at its
+ * destination. An image with a new signature is included again, because the signature is useless without it.
  * @param earlier absent: nothing is left out
  */
 export function sinceEarlier(
@@ -24,7 +24,7 @@ export function sinceEarlier(
       byContent.set(key, [...(byContent.get(key) ?? []), candidate]);
     }
   }
-  // What is added while the set is walked is walked, too.
+  // Elements that are added during the iteration are visited as well.
   for (const {source, root} of wanted) {
     const subject = root.as === 'asked' ? undefined : root.subject;
     for (const one of byContent.get(`${source.repository} ${subject ?? ''}`) ?? []) wanted.add(one);
@@ -42,7 +42,7 @@ export function sinceEarlier(
   };
 }
 
-/** What a plan brought, or found where it was to go, or left to a plan before it. */
+/** Images that a plan copied, found at the destination, or left to an earlier plan. */
 function broughtBy(plan: CopyPlan): ReadonlySet<string> {
   const brought = new Set<string>();
   for (const {from, sourceTag, digest} of copiesOf(plan))

@@ -1,28 +1,29 @@
 import type {Digest} from '../model/digest.ts';
+import {nameOf} from '../model/place.ts';
 import {copiesOf, type CopyPlan} from '../model/plan.ts';
 import {compareText} from './compare.ts';
 
-/** A tag of a source, or an artifact without one, by its digest. */
+/** A tag of a source, or an artifact without a tag. */
 export interface DeltaEntry {
   /** `host/path`. */
   readonly from: string;
   readonly tag?: string;
-  /** What is copied of it: with `platforms`, not the digest at the source. */
+  /** The digest that is copied. With `platforms`, it differs from the digest at the source. */
   readonly digest: Digest;
 }
 
-/** What changed at the sources between two plans of the same work. */
+/** The changes at the sources between two plans for the same work. */
 export interface SourceDelta {
   /** The id of the earlier plan. */
   readonly since: Digest;
   readonly added: readonly DeltaEntry[];
-  /** Tags that point to another image; `was` is the earlier one. */
+  /** Tags that point to another image; `was` is the earlier digest. */
   readonly moved: readonly (DeltaEntry & {readonly was: Digest})[];
-  /** What the later plan neither copies nor finds at the destination, and why, for people. */
+  /** Images that the later plan neither copies nor finds at the destination, and the reason, for people. */
   readonly removed: readonly (DeltaEntry & {readonly why: string})[];
 }
 
-/** Compares what two plans want at the destinations, whether it had to be copied or was there already. */
+/** Compares the images that two plans want at the destinations, whether copied or already there. */
 export function sourceDelta(earlier: CopyPlan, later: CopyPlan): SourceDelta {
   const [before, after] = [wantedBy(earlier), wantedBy(later)];
   const why = reasons(later);
@@ -34,7 +35,7 @@ export function sourceDelta(earlier: CopyPlan, later: CopyPlan): SourceDelta {
       added.push(entry);
       continue;
     }
-    // Other platforms may be copied to each destination: only the digests of the same one compare.
+    // Each destination may get other platforms, so only digests at the same destination are comparable.
     for (const [to, digest] of digests) {
       const was = were.get(to);
       if (was === undefined || was === digest) continue;
@@ -53,14 +54,14 @@ export function sourceDelta(earlier: CopyPlan, later: CopyPlan): SourceDelta {
   };
 }
 
-/** A tag of a source, and what is wanted of it at each destination. */
+/** A tag of a source, and the wanted digest at each destination. */
 interface Wanted {
   readonly entry: DeltaEntry;
   /** By destination, `host/path:tag`. */
   readonly digests: Map<string, Digest>;
 }
 
-/** Each tag of a source once, however many destinations it has. */
+/** Each tag of a source once, with all of its destinations. */
 function wantedBy(plan: CopyPlan): ReadonlyMap<string, Wanted> {
   const wanted = new Map<string, Wanted>();
   const add = (from: string, tag: string | undefined, digest: Digest, to: string): void => {
@@ -87,12 +88,12 @@ function wantedBy(plan: CopyPlan): ReadonlyMap<string, Wanted> {
   return wanted;
 }
 
-/** Each archive of a series has another name; the images in it go by the same. */
+/** Each archive in a series has a different name; the names of the images in it are the same. */
 function withoutArchive(to: string): string {
   return to.replace(/^(?:oci|oci-archive):[^]*?::/, '');
 }
 
-/** Why the later plan leaves something out. */
+/** Why the later plan leaves out an image. */
 function reasons({routes, skipped}: CopyPlan): (entry: DeltaEntry) => string {
   const sources = new Set(routes.map(({from}) => from));
   const details = new Map(
@@ -106,10 +107,6 @@ function reasons({routes, skipped}: CopyPlan): (entry: DeltaEntry) => string {
     (sources.has(from)
       ? 'it is no longer at the source'
       : 'its repository is no longer at the source, or no route leads to it');
-}
-
-function nameOf(from: string, tag: string | undefined, digest: Digest | undefined): string {
-  return tag === undefined ? `${from}@${digest ?? ''}` : `${from}:${tag}`;
 }
 
 function compare(a: DeltaEntry, b: DeltaEntry): number {

@@ -3,10 +3,10 @@ import type {Conversion} from '../model/conversion.ts';
 import type {BlobAction, PlannedManifest, Skip} from '../model/plan.ts';
 import {isLocal} from '../model/place.ts';
 import {isTag, type Tag} from '../model/reference.ts';
-import {NESTING_LIMIT} from '../observe/manifest-limits.ts';
+import {MANIFEST_NESTING_LIMIT} from '../observe/manifest-limits.ts';
 import {
   copyId,
-  ManifestsBelow,
+  ManifestDescendants,
   type PlanTables,
   type RouteRow,
   usualReason,
@@ -15,38 +15,38 @@ import type {BlobRecord, BlobRow, CopyRecord, ManifestRow, SkipRecord} from './s
 import type {UncostedCopy} from './totals.ts';
 
 /**
- * What is wrong with a plan file that its schema does not tell. `message` begins with the place: `steps.3.route: …`.
+ * An error in a plan file that the schema does not detect. The message starts with the position: `steps.3.route: …`.
  */
 export class RecordError extends Error {
   override readonly name = 'RecordError';
 
-  /** @param place the path to it, as zod writes it */
+  /** @param place the position as a path, as zod writes it */
   constructor(place: string, what: string) {
     super(`${place}: ${what}`);
   }
 }
 
 /**
- * Reads the records of a plan file, which anybody may have written: every index is looked up, what is listed once is
- * listed once, nothing comes before what it needs, and so nothing goes in circles.
+ * Reads the records of a plan file that may have been forged. It checks that each index exists, that nothing is listed
+ * twice, and that everything comes after what it needs, so that there are no cycles.
  */
 export class TableReader {
   readonly manifests: readonly PlannedManifest[];
   readonly #tables: PlanTables;
   readonly #routes: readonly RouteRow[];
-  readonly #below: ManifestsBelow;
+  readonly #below: ManifestDescendants;
   readonly #most: number;
   #listed = 0;
 
   /**
-   * @param most entries of lists of manifests that the file does not write out: a short file can stand for endless ones
+   * @param most maximum number of manifests in lists that the file implies: a short file can imply very long lists
    * @throws RecordError, as all methods do
    */
   constructor(tables: PlanTables, routes: readonly RouteRow[], most: number) {
     this.#tables = tables;
     this.#routes = routes;
     this.#most = most;
-    this.#below = new ManifestsBelow(tables.manifests, (length) => this.#count(length));
+    this.#below = new ManifestDescendants(tables.manifests, (length) => this.#count(length));
     for (const [at, [from, to]] of routes.entries()) {
       this.repository(from, `routes.${at}.0`);
       this.repository(to, `routes.${at}.1`);
@@ -66,7 +66,7 @@ export class TableReader {
     return {from: this.repository(from, place), to: this.repository(to, place)};
   }
 
-  /** Some of the table, each once and after those below it. */
+  /** The manifests at these indexes, which must be ascending, so that children come before their parents. */
   manifestsAt(indexes: readonly number[], place: string): readonly PlannedManifest[] {
     return indexes.map((index, at) => {
       if (at > 0 && index <= (indexes[at - 1] ?? 0))
@@ -81,7 +81,7 @@ export class TableReader {
     for (const [at, record] of records.entries()) {
       const here = `${place}.${at}`;
       const copy = this.#copy(record, here, copies);
-      if (ids.has(copy.id)) throw new RecordError(here, `${copy.id} is there twice`);
+      if (ids.has(copy.id)) throw new RecordError(here, `${copy.id} appears twice`);
       ids.add(copy.id);
       copies.push(copy);
     }
@@ -114,7 +114,7 @@ export class TableReader {
 
   #put({manifest, put}: CopyRecord, place: string): readonly Digest[] {
     if (put !== undefined && put.at(-1) !== manifest)
-      throw new RecordError(`${place}.put`, 'the manifest itself is not the last');
+      throw new RecordError(`${place}.put`, 'the manifest itself must be the last');
     const list = put ?? this.#below.of(manifest);
     this.#count(list.length);
     return list.map((one) => this.#manifest(one, `${place}.put`).digest);
@@ -123,7 +123,7 @@ export class TableReader {
   #count(length: number): void {
     this.#listed += length;
     if (this.#listed > this.#most)
-      throw new RecordError('manifests', `they list more than ${this.#most} others`);
+      throw new RecordError('manifests', `they list more than ${this.#most} manifests`);
   }
 
   blobs(records: readonly BlobRecord[], place: string): readonly BlobAction[] {
@@ -133,15 +133,15 @@ export class TableReader {
       const {action, mountFrom} = record;
       const {from, to} = this.route(record.route, `${here}.route`);
       if ((action === 'mount') !== (mountFrom !== undefined))
-        throw new RecordError(here, 'mountFrom belongs to a mount, and to nothing else');
+        throw new RecordError(here, 'a mount needs mountFrom, and no other action may have it');
       const more =
         mountFrom === undefined ? {} : {mountFrom: this.repository(mountFrom, `${here}.mountFrom`)};
       return record.blobs.map((index): BlobAction => {
         const [digest, mediaType, size, urls] = this.#blob(index, `${here}.blobs`);
         if (mediaType === undefined || size === undefined)
-          throw new RecordError(`blobs.${index}`, 'it has no media type or no size');
+          throw new RecordError(`blobs.${index}`, 'it has no media type or size');
         const key = `${to} ${digest}`;
-        if (seen.has(key)) throw new RecordError(here, `${digest} is there twice for ${to}`);
+        if (seen.has(key)) throw new RecordError(here, `${digest} appears twice for ${to}`);
         seen.add(key);
         const base = {
           digest,
@@ -176,16 +176,16 @@ export class TableReader {
     const levels: number[] = [];
     return rows.map(([digest, mediaType, size, blobs, children, more], at) => {
       const place = `manifests.${at}`;
-      if (known.has(digest)) throw new RecordError(place, `${digest} is there twice`);
+      if (known.has(digest)) throw new RecordError(place, `${digest} appears twice`);
       known.add(digest);
       const child = (index: number): Digest => {
         const row = index < at ? rows[index] : undefined;
-        if (row === undefined) throw new RecordError(place, `${index} is no manifest before it`);
+        if (row === undefined) throw new RecordError(place, `${index} is not a manifest before it`);
         return row[0];
       };
       const level = children.reduce((most, one) => Math.max(most, (levels[one] ?? 0) + 1), 0);
-      if (level > NESTING_LIMIT)
-        throw new RecordError(place, `it is nested deeper than ${NESTING_LIMIT} levels`);
+      if (level > MANIFEST_NESTING_LIMIT)
+        throw new RecordError(place, `it is nested deeper than ${MANIFEST_NESTING_LIMIT} levels`);
       levels.push(level);
       const {platform, subject, cutFrom, convertedFrom} = more ?? {};
       return {
@@ -243,15 +243,15 @@ export class TableReader {
   }
 }
 
-/** @throws RecordError where there is no such entry */
+/** @throws RecordError if the entry does not exist */
 function entry<T>(list: readonly T[], index: number, what: string, place: string): T {
   const found = list[index];
   if (found === undefined) throw new RecordError(place, `${index} is not in ${what}`);
   return found;
 }
 
-/** A name that is no tag must not get into the address of a request to a registry. */
+/** A name that is not a tag must not become part of a request URL. */
 function throwUnlessCalled(repository: string, called: Tag | undefined, place: string): void {
   if (called === undefined || isTag(called) || isLocal(repository)) return;
-  throw new RecordError(place, 'in a registry the name of an image is a tag');
+  throw new RecordError(place, 'the name of an image in a registry must be a tag');
 }

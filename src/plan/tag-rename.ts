@@ -9,10 +9,10 @@ import type {TagRename} from '../model/plan.ts';
  */
 const PATTERN_LIMIT = 200;
 const TAG_LIMIT = 128;
-/** Three of `.*` pass, four do not: some 400,000 ways, a millisecond or two for one tag at the very worst. */
+/** Accepts three `.*`, but not four: some 400,000 ways, which take at most a few milliseconds for one tag. */
 const WAYS_LIMIT = 500_000;
 
-/** Why a pattern is refused, as a clause; undefined: it is not. */
+/** Why a pattern is refused, as a clause; undefined: it is valid. */
 export function whyNotRenamePattern(pattern: string): string | undefined {
   if (pattern === '') return 'the pattern is empty';
   if (pattern.length > PATTERN_LIMIT)
@@ -37,7 +37,7 @@ export function whyNotRenamePattern(pattern: string): string | undefined {
     if (repeats !== undefined && previous === ')' && token !== '?') {
       return `a group repeated by "${token}" is not allowed: repeat a character or a class instead`;
     }
-    // A `?` behind another quantifier only makes it lazy.
+    // A `?` after another quantifier only makes that one lazy.
     if (token === '|') ways *= 2;
     else if (repeats === Infinity) {
       unbounded += 1;
@@ -50,7 +50,7 @@ export function whyNotRenamePattern(pattern: string): string | undefined {
     : undefined;
 }
 
-/** In how many lengths a quantifier matches; undefined: the token is none. */
+/** The number of lengths that a quantifier can match; undefined: the token is not a quantifier. */
 function repeatsOf(token: string): number | undefined {
   if (token === '*' || token === '+') return Infinity;
   if (token === '?') return 2;
@@ -60,7 +60,7 @@ function repeatsOf(token: string): number | undefined {
   return high === '' ? Infinity : Math.max(1, Number(high) - Number(low) + 1);
 }
 
-/** Why a replacement does not fit its pattern, as a clause; undefined: it does. The pattern must be a valid one. */
+/** Why a replacement does not fit its pattern, as a clause; undefined: it fits. The pattern must be valid. */
 export function whyNotReplacement({pattern, replacement}: TagRename): string | undefined {
   const groups = new RegExp(`${wholeTag(pattern).source}|`, 'v').exec('');
   const numbered = (groups?.length ?? 1) - 1;
@@ -79,8 +79,8 @@ export function whyNotReplacement({pattern, replacement}: TagRename): string | u
 const REPLACEMENT = /\$(?:(\d)|<([^>]*)>|&)/g;
 
 /**
- * The first rename whose pattern matches the whole tag.
- * @returns the tag unchanged where none does; the result need not be a valid tag
+ * Applies the first rename whose pattern matches the whole tag.
+ * @returns a function that returns the new name, which may not be a valid tag, or the tag itself if no pattern matches
  */
 export function tagRenamer(renames: readonly TagRename[]): (tag: string) => string {
   const compiled = renames.map(({pattern, replacement}) => ({

@@ -2,12 +2,12 @@ import type {Digest} from '../model/digest.ts';
 import type {BlobAction, CopyStep, PlannedManifest, PlanTotals, Skip} from '../model/plan.ts';
 import {ByPlace} from './by-place.ts';
 
-/** A copy before it is known what it costs: that depends on the copies before it. */
+/** A copy without its cost, which depends on the copies before it. */
 export type UncostedCopy = Omit<CopyStep, 'estimate'>;
 
 /**
- * Adds to each copy what it costs. Of what several of them share, the first pays: in this order.
- * @param manifests all that the copies put are among them
+ * Adds the cost of each copy. The first copy that needs shared content has the cost of it.
+ * @param manifests include all that the copies push
  */
 export function withEstimates(
   copies: readonly UncostedCopy[],
@@ -38,7 +38,7 @@ export function withEstimates(
   });
 }
 
-/** What a copy has paid for. */
+/** Content whose cost is already counted. */
 class Paid<Name> {
   readonly #paid = new ByPlace<Name, true>();
 
@@ -49,15 +49,17 @@ class Paid<Name> {
   }
 }
 
-/** A GET at the source, a POST and a PUT at the destination; a POST. */
+/** copy: a GET at the source, a POST and a PUT at the destination. mount: a POST. */
 const BLOB_REQUESTS = {copy: 3, mount: 1, present: 0, foreign: 0} as const;
 
 /**
- * Counts a plan. The requests are an estimate of what applying takes when nothing fails and no upload is large enough
- * for more than one chunk; token requests are not in it.
- * - source: a HEAD for each tag (to notice drift), a GET for each manifest that is put and for each blob that is copied.
- * - destination: a HEAD for each tag, and another just before it is written; a PUT for each child manifest once for each repository and for each step's own
- *   manifest, a POST for each mount, a POST and a PUT for each blob that is copied.
+ * Counts the content of a plan. The requests are an estimate for a run without failures or uploads of several chunks;
+ * requests for tokens are not included.
+ * - source: a HEAD for each tag (to detect drift), a GET for each manifest that is pushed and for each blob that is
+ *   copied.
+ * - destination: a HEAD for each tag, and another one before it is written; a PUT for each child manifest once for each
+ *   repository, and for the manifest of each copy; a POST for each mount; a POST and a PUT for each blob that is
+ *   copied.
  */
 export function totalsOf(
   steps: readonly UncostedCopy[],

@@ -26,7 +26,7 @@ import type {
   TransferPlanFile,
 } from './transfer-plan-schema.ts';
 
-/** @throws TransshipError INTERNAL where the plan names what it does not hold */
+/** @throws TransshipError INTERNAL if the plan refers to something that it does not contain */
 export function encodeTransferPlan(plan: Omit<TransferPlan, 'id'>): TransferPlanContent {
   const {kind, wish, moves, groups, skipped, checks} = plan;
   const writer = new TableWriter(
@@ -104,7 +104,7 @@ function encodeStep({estimate: _estimate, ...step}: TransferStep, writer: TableW
 }
 
 /**
- * @param most entries of lists that the file does not write out
+ * @param most maximum number of entries in lists that the file implies but does not contain
  * @throws RecordError
  */
 export function decodeTransferPlan(file: TransferPlanFile, most: number): TransferPlan {
@@ -139,8 +139,8 @@ function decodeGroup({steps, ...group}: GroupRecord): GroupMove {
 }
 
 /**
- * A group moves its own projects, and these do not move by themselves; all others do. Of image paths it deletes those
- * below itself alone.
+ * The projects of a group move with it, and not on their own; all other projects move on their own. A group deletes
+ * only records of image paths below itself.
  * @throws RecordError
  */
 function throwUnlessOwn(moves: readonly ProjectMove[], groups: readonly GroupMove[]): void {
@@ -168,7 +168,7 @@ function throwUnlessOwn(moves: readonly ProjectMove[], groups: readonly GroupMov
   }
 }
 
-/** Where a project is once its group has moved; undefined: it is not below it. */
+/** The path of a project after its group has moved; undefined: it is not below the group. */
 function pathInGroup(
   path: string,
   {from, to}: {readonly from: string; readonly to: string},
@@ -183,7 +183,7 @@ function decodeMove(record: MoveRecord, place: string, reader: TableReader): Pro
       ? reader.manifests
       : reader.manifestsAt(record.manifests, `${place}.manifests`);
   if (fallback !== undefined && way !== 'native')
-    throw new RecordError(`${place}.fallback`, 'only a native move has another way');
+    throw new RecordError(`${place}.fallback`, 'only a native move has a fallback');
   const content = {
     project,
     way,
@@ -211,7 +211,7 @@ function decodeMove(record: MoveRecord, place: string, reader: TableReader): Pro
 }
 
 /**
- * Projects are carried out one by one, and nothing of one may touch another.
+ * Projects are moved one after the other, so two of them must not share steps or repositories.
  * @throws RecordError
  */
 function throwUnlessSeparate(moves: readonly ProjectMove[]): void {
@@ -221,7 +221,7 @@ function throwUnlessSeparate(moves: readonly ProjectMove[]): void {
   for (const [at, move] of moves.entries()) {
     const place = `moves.${at}`;
     if (projects.has(move.project.id))
-      throw new RecordError(`${place}.project.id`, `${move.project.id} is there twice`);
+      throw new RecordError(`${place}.project.id`, `${move.project.id} appears twice`);
     projects.add(move.project.id);
     const others = new Set(steps);
     throwUnlessUnique(move.steps, place, others, steps);
@@ -229,7 +229,10 @@ function throwUnlessSeparate(moves: readonly ProjectMove[]): void {
     for (const {from, donor, to} of move.repositories) {
       for (const name of [from, donor, to]) {
         if ((owners.get(name) ?? at) !== at)
-          throw new RecordError(`${place}.repositories`, `${name} is of another project as well`);
+          throw new RecordError(
+            `${place}.repositories`,
+            `${name} belongs to another project as well`,
+          );
         owners.set(name, at);
       }
     }
@@ -237,8 +240,8 @@ function throwUnlessSeparate(moves: readonly ProjectMove[]): void {
 }
 
 /**
- * @param others ids of the steps of other moves
- * @param all where the ids of these are added
+ * @param others step ids of other moves
+ * @param all the set to which the ids of these steps are added
  * @throws RecordError
  */
 function throwUnlessUnique(
@@ -250,16 +253,16 @@ function throwUnlessUnique(
   const own = new Set<string>();
   for (const [at, {id}] of steps.entries()) {
     if (own.has(id) || others.has(id))
-      throw new RecordError(`${place}.steps.${at}.id`, `${id} is there twice`);
+      throw new RecordError(`${place}.steps.${at}.id`, `${id} appears twice`);
     own.add(id);
     all.add(id);
   }
 }
 
 /**
- * What a move names that has no part in it, whoever wrote the plan; undefined: nothing. GitLab has one registry, and
- * images go from and to the repositories of the plan alone, which are those of its projects: a reviewer reads the paths of
- * the projects, not of every repository.
+ * The first thing in a move that does not belong to it, as in a forged plan; undefined: there is none. GitLab has one
+ * registry, and images are copied only between the repositories of the move, which belong to its project: a reviewer
+ * reads the paths of projects, not of every repository.
  */
 function strangeness(
   move: Pick<ProjectMove, 'project' | 'donor' | 'repositories' | 'steps' | 'fallback'>,
@@ -273,7 +276,7 @@ function strangeness(
   );
   const onDisk = kind === 'directory' ? repositories.map(({donor: at}) => at) : [];
   if (atRegistry.some(isOnDisk) || !onDisk.every(isOnDisk))
-    return 'its repositories are not where the images of a project or its donor are';
+    return 'its repositories are not where a project or its donor keeps images';
   if (new Set(atRegistry.map((place) => place.split('/')[0])).size > 1)
     return 'its repositories are at more than one registry';
   const places = new Set([...atRegistry, ...onDisk]);
@@ -285,7 +288,7 @@ function strangeness(
     : `${strange} is not one of its repositories`;
 }
 
-/** The first repository of a move that is not of the project that the move says. */
+/** The first repository of a move that does not belong to its project. */
 function ofAnotherProject({
   project,
   donor,
@@ -300,7 +303,7 @@ function ofAnotherProject({
   return stranger && `${stranger[0]} is not a repository of ${stranger[1]}`;
 }
 
-/** Whether a repository, `host/path`, is that of the project, or below it. */
+/** Whether a repository, `host/path`, is that of the project or below it. */
 function isOf(repository: string, project: string): boolean {
   const path = repository.slice(repository.indexOf('/') + 1);
   const own = registryPathOf(project);
@@ -311,7 +314,7 @@ function isOnDisk(place: string): boolean {
   return place.startsWith('oci:');
 }
 
-/** Every place that a step reads or writes. */
+/** All repositories that a step reads or writes. */
 function placesOf(planned: TransferStep): readonly string[] {
   switch (planned.kind) {
     case 'pull':
@@ -362,13 +365,13 @@ function decodeStep(step: StepRecord, place: string, reader: TableReader): Uncos
   }
 }
 
-/** @throws RecordError where a step needs what does not come before it */
+/** @throws RecordError if a step needs one that does not precede it */
 function throwUnlessInOrder(steps: readonly UncostedStep[], move: string): void {
   const before = new Set<string>();
   for (const [at, {id, needs}] of steps.entries()) {
     const missing = needs.find((need) => !before.has(need));
     if (missing !== undefined)
-      throw new RecordError(`${move}.steps.${at}.needs`, `${missing} is no step before it`);
+      throw new RecordError(`${move}.steps.${at}.needs`, `${missing} is not a step before it`);
     before.add(id);
   }
 }

@@ -10,7 +10,7 @@ import {
   indexes,
   listOf,
   size,
-  stepId,
+  stepIdSchema,
   tables,
   tag,
   tail,
@@ -18,21 +18,21 @@ import {
 } from './schema-parts.ts';
 
 const fullPath = (what: string) => z.string().min(1).describe(`Full path of ${what}.`);
-const gitlabId = (what: string) => z.int().positive().describe(`GitLab's id of ${what}.`);
+const gitlabId = (what: string) => z.int().positive().describe(`GitLab's ID of ${what}.`);
 
 const wishedPlaces = {
-  to: fullPath('the project or group after the move, as it was given'),
+  to: fullPath('the project or group after the move, as given'),
   donor: z
     .strictObject({
-      kind: z.enum(['directory', 'project']).describe('What kind of place it is.'),
+      kind: z.enum(['directory', 'project']).describe('The kind of the donor.'),
       path: z
         .string()
         .min(1)
         .describe(
-          'The folder, absolute or relative to the plan file, or the full path of the project.',
+          'The directory, absolute or relative to the plan file, or the full path of the project.',
         ),
     })
-    .describe('Where the images are to wait.'),
+    .describe('The donor, as given.'),
   at: wishPosition.exactOptional(),
 };
 
@@ -40,35 +40,39 @@ const moveWish = z
   .union([
     z
       .strictObject({
-        project: fullPath('the project, or its ID, as it was given'),
+        project: fullPath('the project, or its ID, as given'),
         ...wishedPlaces,
       })
-      .describe('One project at another path.'),
+      .describe('A project, and its path after the move.'),
     z
-      .strictObject({group: fullPath('the group, or its ID, as it was given'), ...wishedPlaces})
-      .describe('One group at another path, with all below it.'),
+      .strictObject({group: fullPath('the group, or its ID, as given'), ...wishedPlaces})
+      .describe('A group with its content, and its path after the move.'),
   ])
-  .describe('One project or group at another path.');
+  .describe('A project or a group to move.');
 
 const wish = z
   .strictObject({
     gitlab: z.string().describe('The address of the instance.'),
     moves: listOf(moveWish, 1).describe('The projects and groups, in this order.'),
   })
-  .describe('What somebody wants, in their words.');
+  .describe('The request, as given.');
 
 const donor = z
   .discriminatedUnion('kind', [
     z
       .strictObject({
-        kind: z.literal('directory').describe('A folder with an OCI layout for each repository.'),
-        path: z.string().min(1).describe('The folder, absolute or relative to the plan file.'),
+        kind: z
+          .literal('directory')
+          .describe('A directory with an OCI layout for each repository.'),
+        path: z.string().min(1).describe('The directory, absolute or relative to the plan file.'),
         onThisMachine: z
           .literal(true)
-          .describe('Somebody said that the folder outlives the CI job that applies the plan.')
+          .describe(
+            'The user confirmed that the directory outlives the CI job that applies the plan.',
+          )
           .exactOptional(),
       })
-      .describe('A folder on the machine that applies the plan.'),
+      .describe('A directory on the machine that applies the plan.'),
     z
       .strictObject({
         kind: z.literal('project').describe('A project of the same instance.'),
@@ -78,7 +82,7 @@ const donor = z
       })
       .describe('A project of the same instance: its registry mounts the blobs.'),
   ])
-  .describe('Where the images wait while their project has none.');
+  .describe('Where the images are stored during the move.');
 
 const transferRepository = z
   .strictObject({
@@ -89,15 +93,17 @@ const transferRepository = z
       z
         .tuple([
           tag('The tag.'),
-          digest('What it points to.'),
+          digest('The digest that it points to.'),
           size('the whole image, each manifest and blob once'),
         ])
-        .describe('A tag, what it points to, and its size.'),
+        .describe('A tag, its digest, and the size of its image.'),
     ).describe('Its tags, oldest first.'),
   })
-  .describe('One image repository of the project, on its way.');
+  .describe(
+    'An image repository of the project: its names before the move, at the donor, and after the move.',
+  );
 
-/** GitLab's have some ten settings. */
+/** GitLab's policies have about ten settings. */
 const POLICY_LIMIT = 100;
 
 const policy = z
@@ -107,17 +113,17 @@ const policy = z
       context.addIssue({code: 'custom', message: `more than ${POLICY_LIMIT} settings`});
   })
   .pipe(z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])))
-  .describe("The project's cleanup policy as it was, in the API's own names.");
+  .describe("The project's cleanup policy before the move, with the names of GitLab's API.");
 
 const base = {
-  id: stepId,
-  needs: listOf(z.string()).describe('Steps that must be done before.'),
+  id: stepIdSchema,
+  needs: listOf(z.string()).describe('The IDs of steps that must be done before.'),
   why: z.string().describe('Why the step is there, for people.'),
 };
 const copySet = {
   copies: listOf(copyRecord).describe('The images that are copied, in this order.'),
   blobActions: listOf(blobRecord).describe(
-    'What happens to their blobs, each once for each destination repository.',
+    'The actions for their blobs; each blob occurs once for each destination repository.',
   ),
 };
 
@@ -125,19 +131,19 @@ const step = z
   .discriminatedUnion('kind', [
     z
       .strictObject({
-        kind: z.literal('create-donor').describe('Makes the donor project.'),
+        kind: z.literal('create-donor').describe('Creates the donor project.'),
         ...base,
         path: fullPath('the project'),
         namespaceId: gitlabId('the namespace that it is created in'),
       })
-      .describe('The donor project is created, private and without a cleanup policy at work.'),
+      .describe('The donor project is created: private, with its cleanup policy disabled.'),
     z
       .strictObject({
-        kind: z.literal('pause').describe('Stops the cleanup policy.'),
+        kind: z.literal('pause').describe('Disables the cleanup policy.'),
         ...base,
         policy,
       })
-      .describe('The cleanup policy is stopped for the time of the move.'),
+      .describe('The cleanup policy is disabled during the move.'),
     z
       .strictObject({kind: z.literal('pull').describe('Old path to donor.'), ...base, ...copySet})
       .describe('The images are copied to the donor.'),
@@ -150,19 +156,24 @@ const step = z
       .describe('A place is compared with the plan, digest by digest.'),
     z
       .strictObject({
-        kind: z.literal('probe').describe('Proves that the registry takes what is pushed later.'),
+        kind: z
+          .literal('probe')
+          .describe('Proves that the registry accepts uploads and manifests.'),
         ...base,
-        uploadsTo: index('repositories', 'The repository where an upload is begun and cancelled'),
+        uploadsTo: index(
+          'repositories',
+          'The repository in which an upload is started and cancelled',
+        ),
         manifests: listOf(
           z
             .tuple([index('repositories', 'The repository that has it'), digest('The manifest.')])
-            .describe('A manifest that stands for all of its kind.'),
-        ).describe('Manifests that are put again where they are, by digest.'),
+            .describe('A manifest that represents its kind.'),
+        ).describe('Manifests that are pushed again by digest to the repository that has them.'),
       })
       .describe('Uploads and manifests are tried at the old path before anything is deleted.'),
     z
       .strictObject({kind: z.literal('delete-old').describe('Deletes at the old path.'), ...base})
-      .describe('The tags at the old path are deleted, one by one.'),
+      .describe('The tags at the old path are deleted one by one.'),
     z
       .strictObject({
         kind: z.literal('change-path').describe('Moves the project.'),
@@ -176,7 +187,10 @@ const step = z
       })
       .describe('The project gets another namespace or another path.'),
     z
-      .strictObject({kind: z.literal('retag').describe('New names for the images.'), ...base})
+      .strictObject({
+        kind: z.literal('retag').describe('Gives the images their new names.'),
+        ...base,
+      })
       .describe('The images at the donor get their names at the new path.'),
     z
       .strictObject({kind: z.literal('push').describe('Donor to new path.'), ...base, ...copySet})
@@ -184,15 +198,19 @@ const step = z
     ...(['freeze', 'unfreeze'] as const).map((kind) =>
       z
         .strictObject({
-          kind: z.literal(kind).describe('Protection rules for the time of the move.'),
+          kind: z
+            .literal(kind)
+            .describe('Adds or removes protection rules for the duration of the move.'),
           ...base,
           patterns: listOf(z.string().min(1)).describe('Their patterns.'),
         })
-        .describe('Nobody but owners may push to the old path: made, or taken away.'),
+        .describe(
+          'Rules that allow only owners to push to the old path are created (freeze) or removed (unfreeze).',
+        ),
     ),
     z
       .strictObject({
-        kind: z.literal('move-rules').describe('Gives protection rules the new path.'),
+        kind: z.literal('move-rules').describe('Changes protection rules to the new path.'),
         ...base,
         rules: listOf(
           z
@@ -204,21 +222,21 @@ const step = z
             .describe('A protection rule for repositories.'),
         ).describe('The rules that name the old path.'),
       })
-      .describe('Protection rules that name the old path get the new one.'),
+      .describe('Protection rules that name the old path are changed to the new path.'),
     z
       .strictObject({
-        kind: z.literal('resume').describe('Puts the cleanup policy back.'),
+        kind: z.literal('resume').describe('Restores the cleanup policy.'),
         ...base,
         policy,
       })
-      .describe('The cleanup policy is put back as it was.'),
+      .describe('The cleanup policy is restored.'),
     z
       .strictObject({
-        kind: z.literal('remove-donor').describe('Takes the images away from the donor.'),
+        kind: z.literal('remove-donor').describe('Removes the images from the donor.'),
         ...base,
       })
       .describe(
-        'What this plan put into the donor is removed; only where apply is told to with --remove-donor.',
+        'Content that this plan copied to the donor is removed; only with apply --remove-donor.',
       ),
   ])
   .describe('One step of the transfer.');
@@ -228,8 +246,8 @@ const routeRow = z
   .describe('A source repository and its destination.');
 
 const way = {
-  steps: listOf(step).describe('What is done, in this order.'),
-  downtimeSeconds: count('How long the images are at neither path, in seconds; an estimate.'),
+  steps: listOf(step).describe('The steps, in order.'),
+  downtimeSeconds: count('Estimated time during which the images are at neither path, in seconds.'),
 };
 
 const move = z
@@ -244,7 +262,7 @@ const move = z
     way: z
       .enum(['native', 'staged', 'empty'])
       .describe(
-        'native: GitLab moves the images itself. staged: they wait at the donor. empty: there are none.',
+        'native: GitLab moves the images itself. staged: they are stored at the donor. empty: there are none.',
       ),
     donor,
     repositories: listOf(transferRepository).describe('The image repositories of the project.'),
@@ -256,7 +274,7 @@ const move = z
     fallback: z
       .strictObject(way)
       .describe(
-        'Of a native move: what is done instead if GitLab does not move the images itself. Absent: the move ends there.',
+        'Native moves only: the steps to take if GitLab does not move the images itself. Absent: the move fails.',
       )
       .exactOptional(),
   })
@@ -269,7 +287,7 @@ const groupStep = z
         kind: z.literal('delete-records').describe("Deletes GitLab's records of image paths."),
         ...base,
       })
-      .describe('Records of image paths below the group are deleted, once they have no tags.'),
+      .describe('Records of image paths below the group are deleted after their tags.'),
     z
       .strictObject({
         kind: z.literal('change-group').describe('Moves the group.'),
@@ -277,7 +295,7 @@ const groupStep = z
         parentId: gitlabId('the group that it moves to')
           .nullable()
           .describe(
-            "GitLab's id of the group that it moves to; null: it becomes a top-level group.",
+            "GitLab's ID of the group that it moves to; null: it becomes a top-level group.",
           )
           .exactOptional(),
         path: z.string().min(1).describe("The last part of the group's new path.").exactOptional(),
@@ -296,15 +314,15 @@ const groupMove = z
       })
       .describe('The group that moves.'),
     projects: listOf(gitlabId('a project')).describe(
-      'The projects of the plan that move with it, by their ids.',
+      'The IDs of the projects in the plan that move with it.',
     ),
     withoutImages: listOf(fullPath('a project')).describe(
-      'The projects below it that have no images and move along.',
+      'Projects below it without images, which move with it.',
     ),
     records: listOf(z.string().min(1)).describe(
-      "GitLab's records of image paths without tags below it, `host/path`: they are deleted.",
+      "GitLab's records of image paths below it without tags, `host/path`, which are deleted.",
     ),
-    steps: listOf(groupStep).describe('What is done, in this order.'),
+    steps: listOf(groupStep).describe('The steps, in order.'),
   })
   .describe('The move of a group with its projects.');
 
@@ -316,7 +334,7 @@ export const transferPlanFile = z
     mediaTypes: tables.mediaTypes,
     platforms: tables.platforms,
     repositories: tables.repositories,
-    routes: listOf(routeRow).describe('Every source repository and where it goes.'),
+    routes: listOf(routeRow).describe('Every source repository and its destination.'),
     blobs: tables.blobs,
     manifests: tables.manifests,
     moves: listOf(move).describe('The projects that move, in this order.'),
@@ -327,12 +345,12 @@ export const transferPlanFile = z
   })
   .describe('Transfers of GitLab projects and groups with their images.');
 
-/** The file of a plan of transfers; see docs/plan-format.md. */
+/** The file of a transfer plan; see docs/plan-format.md. */
 export type TransferPlanFile = Checked<typeof transferPlanFile>;
-/** Without what is computed from the rest. */
+/** The file without the fields that are computed from the others. */
 export type TransferPlanContent = Omit<TransferPlanFile, 'id' | 'signature'>;
-/** The move of one project, and one step of it, as the file has them. */
+/** Records of a plan file: the move of a project, and a step of it. */
 export type MoveRecord = Checked<typeof move>;
 export type StepRecord = Checked<typeof step>;
-/** The move of a group, as the file has it. */
+/** The record of the move of a group. */
 export type GroupRecord = Checked<typeof groupMove>;

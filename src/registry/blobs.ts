@@ -9,7 +9,7 @@ import {MANIFEST_LIMIT} from '../model/manifest.ts';
 import type {BlobStream, ByteRange, Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {RegistryConnection} from './connection.ts';
-import {refusal} from './refusal.ts';
+import {registryRefusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
 import {hasBlob} from './stored.ts';
 
@@ -107,12 +107,14 @@ export class Blobs {
   }
 
   async #whole(response: HttpResponse, blob: Descriptor): Promise<BlobStream> {
-    if (response.status === 404) throw await refusal(response, {notFound: 'BLOB_NOT_FOUND'});
+    if (response.status === 404)
+      throw await registryRefusal(response, {notFound: 'BLOB_NOT_FOUND'});
     if (response.status === 206) throw await this.#partialResponse(response, blob);
     if (response.status !== 200) throw await this.#refused(response);
     const {length} = response;
     // A failing load balancer or a login page says nothing about the blob.
-    if (isWebPage(response) && length !== blob.size) throw retryable(await refusal(response));
+    if (isWebPage(response) && length !== blob.size)
+      throw retryable(await registryRefusal(response));
     if (response.isEncoded && length !== blob.size && blob.size <= ENCODED_LIMIT)
       return await this.#decoded(response, blob);
     if (length !== undefined && length !== blob.size) {
@@ -140,7 +142,7 @@ export class Blobs {
   }
 
   async #refused(response: HttpResponse): Promise<TransshipError> {
-    const error = await refusal(response);
+    const error = await registryRefusal(response);
     if (!this.#mayBeExpired(response)) return error;
     const {code, message, side, hint} = error;
     return new TransshipError(code, message, {side, hint, retry: true, status: response.status});

@@ -5,7 +5,7 @@ import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {RegistryConnection} from './connection.ts';
 import {NAME_LIMITS, PAGE_SIZE, readList, readPage, invalidList} from './paging.ts';
-import {refusal} from './refusal.ts';
+import {registryRefusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
 
 /** The properties that a registry reports at the base of its API. Only GitLab's reports more than its clock. */
@@ -38,7 +38,7 @@ export async function readTraits(
     scopes: [],
     ...call,
   });
-  if (response.status !== 200) throw await refusal(response);
+  if (response.status !== 200) throw await registryRefusal(response);
   await response.discard();
   const version = response.header('gitlab-container-registry-version');
   const features = response.header('gitlab-container-registry-features') ?? '';
@@ -130,7 +130,7 @@ async function readTags(
         connection.featureNotUsed('database', reason, 'tags are read one by one');
         return undefined;
       }
-      if (response.status !== 200) throw await refusal(response);
+      if (response.status !== 200) throw await registryRefusal(response);
       const page = tagsSchema.safeParse(await readPage(response));
       if (page.success) return page.data;
       throw invalidList(response, 'is not a list of tags', page.error);

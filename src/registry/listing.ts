@@ -3,7 +3,7 @@ import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {RegistryConnection} from './connection.ts';
 import {NAME_LIMITS, readList, readPage, invalidList} from './paging.ts';
-import {refusal} from './refusal.ts';
+import {registryRefusal} from './refusal.ts';
 import {CATALOG_SCOPE, pullScope} from './scope.ts';
 
 /** Some registries list `null` among the tags. It is treated as an empty name, which is invalid. */
@@ -34,11 +34,11 @@ export async function listTags(
     keyOf: itself,
     read: async (response) => {
       if (response.status === 404) {
-        const error = await refusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
+        const error = await registryRefusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
         if (error.code === 'NOT_A_REGISTRY') throw error;
         return undefined;
       }
-      if (response.status !== 200) throw await refusal(response);
+      if (response.status !== 200) throw await registryRefusal(response);
       const page = tagsSchema.safeParse(await readPage(response));
       if (page.success) return page.data.tags ?? [];
       throw invalidList(response, 'is not a list of tags', page.error);
@@ -59,7 +59,7 @@ export async function listCatalog(
     keyOf: itself,
     read: async (response) => {
       if (response.status !== 200) {
-        throw await refusal(response, {notFound: 'UNSUPPORTED_BY_REGISTRY'});
+        throw await registryRefusal(response, {notFound: 'UNSUPPORTED_BY_REGISTRY'});
       }
       const page = catalogSchema.safeParse(await readPage(response));
       if (page.success) return page.data.repositories ?? [];

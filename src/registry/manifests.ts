@@ -10,7 +10,7 @@ import type {Call, TagDeletion} from '../model/port.ts';
 import type {RepositoryPath, Tag} from '../model/reference.ts';
 import type {RegistryConnection} from './connection.ts';
 import {readTraits} from './gitlab-extension.ts';
-import {refusal} from './refusal.ts';
+import {registryRefusal} from './refusal.ts';
 import {deleteScope, pullScope, pushScope} from './scope.ts';
 import {digestHeader, isAboutAsker, isSuccess, notStored, saysStored} from './stored.ts';
 
@@ -39,7 +39,7 @@ export class Manifests {
     if (!this.#connection.uses('head')) return (await this.get(reference, call))?.descriptor;
     const response = await this.#read('HEAD', reference, call);
     if (response.status === 404 && !isWebPage(response)) return undefined;
-    if (isAboutAsker(response)) throw await refusal(response);
+    if (isAboutAsker(response)) throw await registryRefusal(response);
     const told = response.status === 200 ? descriptorIn(response, reference) : undefined;
     if (told === undefined) {
       // The error of GET is reported, since it has the registry's message.
@@ -60,7 +60,7 @@ export class Manifests {
   async get(reference: Tag | Digest, call: Call): Promise<Manifest | undefined> {
     const response = await this.#read('GET', reference, call);
     if (response.status === 404) return this.#absent(response);
-    if (response.status !== 200) throw await refusal(response);
+    if (response.status !== 200) throw await registryRefusal(response);
     const {bytes, complete} = await response.read(MANIFEST_LIMIT);
     if (!complete) throw manifestTooLarge(this.#nameOf(reference), this.#side);
     const named = isDigest(reference) ? reference : digestHeader(response);
@@ -107,7 +107,7 @@ export class Manifests {
     response: HttpResponse,
   ): Promise<TransshipError> {
     if (!isSuccess(response)) {
-      return await refusal(response, {
+      return await registryRefusal(response, {
         refusedAt500: true,
         putsManifest: true,
         notFound: 'REPOSITORY_NOT_FOUND',
@@ -139,7 +139,7 @@ export class Manifests {
     if (named !== undefined) return isDigestOf(named, manifest) ? named : undefined;
     const response = await this.#read('GET', reference, call);
     if (response.status === 404) return undefined;
-    if (response.status !== 200) throw await refusal(response);
+    if (response.status !== 200) throw await registryRefusal(response);
     const {bytes} = await response.read(MANIFEST_LIMIT);
     return Buffer.compare(bytes, manifest.bytes) === 0 ? manifest.descriptor.digest : undefined;
   }
@@ -207,14 +207,14 @@ export class Manifests {
 
   /** A 404 in HTML does not come from a registry. */
   async #absent(response: HttpResponse): Promise<undefined> {
-    const error = await refusal(response, {notFound: 'MANIFEST_NOT_FOUND'});
+    const error = await registryRefusal(response, {notFound: 'MANIFEST_NOT_FOUND'});
     if (error.code === 'NOT_A_REGISTRY') throw error;
     return undefined;
   }
 
   /** Registries of the distribution family before 3.0 answer a tag with 400 DIGEST_INVALID or 405. */
   async #undeleted(response: HttpResponse, reference: Tag | Digest): Promise<TransshipError> {
-    const error = await refusal(response);
+    const error = await registryRefusal(response);
     if (isDigest(reference) || error.code !== 'BLOB_DIGEST_MISMATCH') return error;
     return new TransshipError('UNSUPPORTED_BY_REGISTRY', error.message, {
       side: this.#side,
@@ -225,7 +225,7 @@ export class Manifests {
 
   /** A redirect or a web page does not come from a registry; any other success may have had no effect. */
   async #notDeleted(response: HttpResponse, reference: Tag | Digest): Promise<TransshipError> {
-    if (!isSuccess(response) || isWebPage(response)) return await refusal(response);
+    if (!isSuccess(response) || isWebPage(response)) return await registryRefusal(response);
     await response.discard();
     return new TransshipError(
       'CHANGE_NOT_SEEN',

@@ -2,14 +2,12 @@ import type {HttpResponse} from '../http/response.ts';
 import {describeRequest} from '../http/request.ts';
 import type {Descriptor} from '../model/descriptor.ts';
 import {isInterrupted, TransshipError} from '../model/error.ts';
-import type {Call, MountBlob} from '../model/port.ts';
+import type {Call, MountResult} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {RegistryConnection} from './connection.ts';
 import {missingActions, pullScope, pushScope, type Scope} from './scope.ts';
 import {hasBlob, saysStored} from './stored.ts';
 import {openingRequest, RegistryUpload} from './upload.ts';
-
-type Outcome = Awaited<ReturnType<MountBlob>>;
 
 /** After this many consecutive failures that are not about permissions, no more mounts are attempted. */
 const ENOUGH_FAILURES = 2;
@@ -22,7 +20,7 @@ const ATTEMPTS_AT_500 = 2;
  */
 const ABOUT_THIS_MOUNT = new Set([401, 403, 404, 429]);
 
-const DECLINED: Outcome = {kind: 'declined'};
+const DECLINED: MountResult = {kind: 'declined'};
 
 /**
  * Mounts blobs from other repositories of one registry (distribution-spec, "Mounting a blob from another repository").
@@ -43,7 +41,7 @@ export class Mounts {
     blob: Descriptor,
     from: RepositoryPath,
     call: Call,
-  ): Promise<Outcome> {
+  ): Promise<MountResult> {
     if (this.#failures >= ENOUGH_FAILURES) return DECLINED;
     const scopes = [pushScope(to), pullScope(from)];
     try {
@@ -62,7 +60,7 @@ export class Mounts {
     to: RepositoryPath,
     blob: Descriptor,
     call: Call,
-  ): Promise<Outcome> {
+  ): Promise<MountResult> {
     const {status} = response;
     if (status === 202) {
       const upload = await RegistryUpload.open(this.#connection, to, blob.digest, response);
@@ -80,7 +78,7 @@ export class Mounts {
     return {kind: 'mounted'};
   }
 
-  #failed(reason: string): Outcome {
+  #failed(reason: string): MountResult {
     this.#failures += 1;
     this.#connection.featureNotUsed('mount', reason, 'blobs are copied');
     return DECLINED;

@@ -5,7 +5,7 @@ import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
 import type {RegistryConnection} from './connection.ts';
-import {refusal} from './refusal.ts';
+import {registryRefusal} from './refusal.ts';
 import {CATALOG_SCOPE, pullScope} from './scope.ts';
 
 /** Whether a registry limits a list of tags to the requested number. */
@@ -32,7 +32,8 @@ export async function probePaging(
     readLimit: LIST_LIMIT,
     ...call,
   });
-  if (response.status !== 200) throw await refusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
+  if (response.status !== 200)
+    throw await registryRefusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
   const {bytes} = await response.read(LIST_LIMIT);
   const tags = readJson(bytes, tagsSchema)?.tags ?? [];
   if (tags.length > 1) return 'ignored';
@@ -89,7 +90,7 @@ export async function probeBlob(
   const from = connection.isElsewhere(response) ? response.request.url.host : undefined;
   const limits = limitsOf(response);
   const ranges = rangesOf(response);
-  if (ranges === undefined) throw await refusal(response, {notFound: 'BLOB_NOT_FOUND'});
+  if (ranges === undefined) throw await registryRefusal(response, {notFound: 'BLOB_NOT_FOUND'});
   response.cancel();
   return {ranges, limits, ...(from === undefined ? {} : {from})};
 }

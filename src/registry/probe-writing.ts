@@ -2,7 +2,7 @@ import type {Digest} from '../model/digest.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {RegistryConnection} from './connection.ts';
-import {refusal} from './refusal.ts';
+import {registryRefusal} from './refusal.ts';
 import {deleteScope, pushScope} from './scope.ts';
 import {openingRequest, RegistryUpload} from './upload.ts';
 
@@ -22,7 +22,8 @@ export async function probeLocation(
 ): Promise<string> {
   const request = {...openingRequest(path, '', [pushScope(path)]), ...call};
   const response = await connection.send(request);
-  if (response.status !== 202) throw await refusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
+  if (response.status !== 202)
+    throw await registryRefusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
   const upload = await RegistryUpload.open(connection, path, NO_CONTENT, response);
   await upload.cancel(call);
   return response.header('location') ?? '';

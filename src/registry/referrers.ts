@@ -10,7 +10,7 @@ import {z} from '../model/schema.ts';
 import type {RegistryConnection} from './connection.ts';
 import {Manifests} from './manifests.ts';
 import {type ListLimits, readList, readPage, invalidList} from './paging.ts';
-import {errorCodes, refusal} from './refusal.ts';
+import {errorCodes, registryRefusal} from './refusal.ts';
 import {pullScope} from './scope.ts';
 
 /** Statuses of registries without the referrers API: 404 according to the specification, the others from practice. */
@@ -103,7 +103,7 @@ export class Referrers {
       return undefined;
     }
     this.#isElsewhere = this.#connection.isElsewhere(response);
-    if (response.status !== 200) throw await refusal(response);
+    if (response.status !== 200) throw await registryRefusal(response);
     const index = indexSchema.safeParse(await readPage(response));
     if (!index.success) throw invalidList(response, 'is not an index', index.error);
     this.#failures = undefined;

@@ -5,7 +5,7 @@ import type {ErrorCode} from '../model/error-codes.ts';
 import {type ErrorBody, readErrors} from './error-body.ts';
 
 /** The meaning of a response that its status does not show. */
-export interface RefusalContext {
+export interface RegistryRefusalContext {
   /** The response is from the token service, not the registry: it may contain a token, which must not be quoted. */
   readonly ofTokenService?: boolean;
   /** The meaning of a 404 without a specific code. Default: NOT_A_REGISTRY. */
@@ -18,14 +18,14 @@ export interface RefusalContext {
   readonly putsManifest?: boolean;
 }
 
-interface Explanation {
+interface RefusalMeaning {
   readonly code: ErrorCode;
   readonly hint: string;
   readonly retry?: boolean;
 }
 
-const BY_CODE: ReadonlyMap<string, Explanation> = new Map(
-  Object.entries<Explanation>({
+const BY_CODE: ReadonlyMap<string, RefusalMeaning> = new Map(
+  Object.entries<RefusalMeaning>({
     PROTECTED_TAG: protectedBy(
       'a tag protection rule forbids it; change the rule, or leave the tag out',
     ),
@@ -74,9 +74,9 @@ const STRONG_CODES = new Set([
  * Converts an error response to an error, with the registry's message. Reads the body. The only place that interprets
  * statuses and codes of registries.
  */
-export async function refusal(
+export async function registryRefusal(
   response: HttpResponse,
-  context: RefusalContext = {},
+  context: RegistryRefusalContext = {},
 ): Promise<TransshipError> {
   const {request, status} = response;
   const body = await readErrors(response);
@@ -95,7 +95,7 @@ export async function refusal(
   });
 }
 
-/** The codes of an error response. `refusal` can still read the body. */
+/** The codes of an error response. `registryRefusal` can still read the body. */
 export async function errorCodes(response: HttpResponse): Promise<readonly string[]> {
   const {errors} = await readErrors(response);
   return errors.map(({code}) => code);
@@ -106,7 +106,11 @@ export function isProtection(codes: readonly string[]): boolean {
   return codes.some((code) => BY_CODE.get(code)?.code === 'PROTECTED');
 }
 
-function explain(response: HttpResponse, body: ErrorBody, context: RefusalContext): Explanation {
+function explain(
+  response: HttpResponse,
+  body: ErrorBody,
+  context: RegistryRefusalContext,
+): RefusalMeaning {
   const {status} = response;
   const known = body.errors.find(({code}) => BY_CODE.has(code))?.code ?? '';
   const byCode = BY_CODE.get(known);
@@ -156,14 +160,14 @@ function explain(response: HttpResponse, body: ErrorBody, context: RefusalContex
   return refused();
 }
 
-function partsMissing(): Explanation {
+function partsMissing(): RefusalMeaning {
   return {
     code: 'MANIFEST_PARTS_MISSING',
     hint: 'the repository lacks something that the manifest refers to; push that first',
   };
 }
 
-function forbidden(body: ErrorBody): Explanation {
+function forbidden(body: ErrorBody): RefusalMeaning {
   return {
     code: 'FORBIDDEN',
     hint:
@@ -177,7 +181,7 @@ function forbidden(body: ErrorBody): Explanation {
  * A registry also answers 401 to a valid login without permission: the token service grants fewer actions than
  * requested, and does not reveal whether the repository exists (distribution, docs/spec/auth/token.md).
  */
-function unauthorized(response: HttpResponse): Explanation {
+function unauthorized(response: HttpResponse): RefusalMeaning {
   const {authorization, tokenOf} = response.request;
   if (authorization === undefined || tokenOf === 'anybody') {
     return {
@@ -201,18 +205,18 @@ function unauthorized(response: HttpResponse): Explanation {
   };
 }
 
-function refused(): Explanation {
+function refused(): RefusalMeaning {
   return {code: 'REGISTRY_REFUSED', hint: 'rejected by the registry; see its message above'};
 }
 
-function unsupported(): Explanation {
+function unsupported(): RefusalMeaning {
   return {
     code: 'UNSUPPORTED_BY_REGISTRY',
     hint: 'the registry is read-only or does not support this; ask its administrator',
   };
 }
 
-function rateLimited(): Explanation {
+function rateLimited(): RefusalMeaning {
   return {
     code: 'RATE_LIMITED',
     hint: 'the registry limits the rate of requests; log in for a higher limit, or run the command again later to resume',
@@ -220,11 +224,11 @@ function rateLimited(): Explanation {
   };
 }
 
-function protectedBy(hint: string): Explanation {
+function protectedBy(hint: string): RefusalMeaning {
   return {code: 'PROTECTED', hint};
 }
 
-function uploadLost(): Explanation {
+function uploadLost(): RefusalMeaning {
   return {
     code: 'UPLOAD_LOST',
     hint: 'run the command again; if uploads are lost again and again, the registry runs as several replicas that do not share http.secret or their storage, or a load balancer spreads one upload over them: ask its administrator',

@@ -1,3 +1,4 @@
+import type {TagLimits} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 
 /** The scope of a token: actions on one resource (distribution, docs/spec/auth/scope.md). */
@@ -8,13 +9,6 @@ export interface Scope {
   readonly actions: readonly string[];
   /** For granted scopes: tags that the bearer nevertheless must not change, if the token names any. */
   readonly tagLimits?: TagLimits;
-}
-
-/** Regular expressions for tags (GitLab: app/services/auth/container_registry_authentication_service.rb, `meta`). */
-export interface TagLimits {
-  readonly push: readonly string[];
-  readonly delete: readonly string[];
-  readonly immutable: readonly string[];
 }
 
 export const CATALOG_SCOPE: Scope = {resource: 'registry:catalog', actions: ['*']};

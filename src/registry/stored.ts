@@ -9,7 +9,7 @@ import {TransshipError} from '../model/error.ts';
 import type {Call} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {RegistryConnection, RegistryRequest} from './connection.ts';
-import {refusal} from './refusal.ts';
+import {registryRefusal} from './refusal.ts';
 import type {Scope} from './scope.ts';
 
 /*
@@ -56,7 +56,7 @@ export async function hasBlob(
   if (!connection.uses('blob-head')) return isReadable(connection, wanted, call);
   const response = await askFor(connection, wanted, {method: 'HEAD', ...call});
   if (response.status === 404 && !isWebPage(response)) return false;
-  if (isAboutAsker(response)) throw await refusal(response);
+  if (isAboutAsker(response)) throw await registryRefusal(response);
   if (response.status === 200 && isBlob(response, response.length, wanted)) return true;
   const isThere = await isReadable(connection, wanted, call);
   if (!isSuccess(response) && response.status !== 404) {
@@ -83,7 +83,7 @@ async function isReadable(
   const headers = wanted.blob.size > 0 ? {range: formatByteRange(0, 1)} : {};
   const response = await askFor(connection, wanted, {method: 'GET', headers, ...call});
   const {status} = response;
-  if (status !== 200 && status !== 206 && status !== 404) throw await refusal(response);
+  if (status !== 200 && status !== 206 && status !== 404) throw await registryRefusal(response);
   response.cancel();
   if (status === 404) return false;
   const total = parseContentRange(response.header('content-range'))?.total;

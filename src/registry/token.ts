@@ -3,11 +3,12 @@ import type {HttpRequest} from '../http/request.ts';
 import {redactUrl} from '../http/redaction.ts';
 import {type Side, TransshipError} from '../model/error.ts';
 import {readJson} from '../model/json.ts';
+import type {TagLimits} from '../model/port.ts';
 import {list, z} from '../model/schema.ts';
 import type {Credentials} from './credentials/credentials.ts';
 import {readErrors} from './error-body.ts';
-import {refusal} from './refusal.ts';
-import {covers, formatScope, isOpaque, type Scope, type TagLimits} from './scope.ts';
+import {registryRefusal} from './refusal.ts';
+import {covers, formatScope, isOpaque, type Scope} from './scope.ts';
 import {SingleFlight} from '../http/single-flight.ts';
 import type {RegistryOptions} from './registry-options.ts';
 
@@ -48,7 +49,7 @@ export async function fetchToken(http: HttpClient, wanted: TokenRequest): Promis
       : tokenRequest(realm, wanted, credentials);
   const ledBy = http.leaderTo(realm, wanted.registry);
   const response = await http.send({...request, ledBy, readLimit: TOKEN_LIMIT});
-  if (response.status !== 200) throw await refusal(response, {ofTokenService: true});
+  if (response.status !== 200) throw await registryRefusal(response, {ofTokenService: true});
   const {bytes} = await response.read(TOKEN_LIMIT);
   const token = parseToken(readJson(bytes, z.unknown()), wanted.now());
   if (token) return token;

@@ -12,7 +12,7 @@ import {retryable, TransshipError} from '../model/error.ts';
 import type {Call, SavedUpload, Upload} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {RegistryConnection, RegistryRequest} from './connection.ts';
-import {refusal} from './refusal.ts';
+import {registryRefusal} from './refusal.ts';
 import {deleteScope, pushScope, type Scope} from './scope.ts';
 import {hasBlob, isSuccess, notStored, saysStored} from './stored.ts';
 
@@ -268,7 +268,7 @@ export class RegistryUpload implements Upload {
   }
 
   async #refusal(response: HttpResponse): Promise<TransshipError> {
-    const error = await refusal(response, {notFound: 'UPLOAD_LOST'});
+    const error = await registryRefusal(response, {notFound: 'UPLOAD_LOST'});
     // A token may have expired while the body was sent: the next request uses a new one. A repeatable request was
     // already repeated with a new token.
     const mayRenew =

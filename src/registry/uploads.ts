@@ -6,7 +6,7 @@ import {retryable} from '../model/error.ts';
 import type {BlobBody, Call, OpenBody, SavedUpload} from '../model/port.ts';
 import type {RepositoryPath} from '../model/reference.ts';
 import type {RegistryConnection} from './connection.ts';
-import {refusal} from './refusal.ts';
+import {registryRefusal} from './refusal.ts';
 import {pushScope} from './scope.ts';
 import {isSuccess} from './stored.ts';
 import {openingRequest, RegistryUpload} from './upload.ts';
@@ -42,7 +42,7 @@ export class Uploads {
       ...call,
     });
     if (response.status === 202) return this.#opened(blob.digest, response);
-    const error = await refusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
+    const error = await registryRefusal(response, {notFound: 'REPOSITORY_NOT_FOUND'});
     // No registry opens an upload with another success status: a failing load balancer responded.
     throw isSuccess(response) ? retryable(error) : error;
   }

@@ -198,7 +198,7 @@ function foldedRow(first: readonly Check[], more: number): readonly Row[] {
 }
 
 /** Why something failed, as far as a report has it. */
-interface Failure {
+interface FailureText {
   readonly code: string;
   readonly message: string;
   readonly hint: string;
@@ -214,7 +214,7 @@ const FAILURE_LIMIT = 10;
  */
 export function failureSection(
   what: string,
-  failures: readonly {readonly name: string; readonly error: Failure | undefined}[],
+  failures: readonly {readonly name: string; readonly error: FailureText | undefined}[],
 ): Section {
   const kinds = alike(failures, ({error}) => error?.code ?? '', FAILURE_LIMIT + 1, FAILURE_LIMIT);
   return {
@@ -233,7 +233,7 @@ export function failureSection(
 }
 
 /** What did not come to its end, with the error if there is one. */
-export function failureRow(name: Cell, error: Failure | undefined): Row {
+export function failureRow(name: Cell, error: FailureText | undefined): Row {
   const cells = [name, code(error?.code ?? ''), error?.message ?? ''];
   return error === undefined || error.hint === '' ? {cells} : {cells, hint: error.hint};
 }

@@ -20,7 +20,7 @@ const IMAGES = [
   ['team/worker', ['2.0', 'latest']],
 ] as const;
 
-/** The instance of `plans/sandbox.yaml`, with an image that is made instead of one of a folder. */
+/** The instance of `plans/sandbox.yaml`, with an image that is made instead of one of a directory. */
 export const EXAMPLE_SEED: SeedInput = {
   users: [
     {name: 'root', password: 'sandbox-root', admin: true},

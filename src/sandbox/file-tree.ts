@@ -11,7 +11,7 @@ export interface Slice {
 }
 
 /**
- * What the sandbox keeps its content in: files in folders, in memory or on disk. Paths are relative, joined by `/`,
+ * What the sandbox keeps its content in: files in directories, in memory or on disk. Paths are relative, joined by `/`,
  * and made of parts that were checked before (digests, repository names, tags, upload ids).
  */
 export interface FileTree {
@@ -29,7 +29,7 @@ export interface FileTree {
   move(from: string, to: string): Promise<void>;
   /** False: there was no such file. */
   remove(path: string): Promise<boolean>;
-  /** The names of the files and folders in a folder, in no order; none where there is no such folder. */
+  /** The names of the files and directories in a directory, in no order; none where there is no such directory. */
   list(path: string): Promise<readonly string[]>;
 }
 
@@ -39,11 +39,11 @@ interface MemoryFile {
   size: number;
 }
 
-type Folder = Map<string, Folder | MemoryFile>;
+type Directory = Map<string, Directory | MemoryFile>;
 
 /** Keeps everything in memory, and nothing after the process. */
 export class MemoryTree implements FileTree {
-  readonly #root: Folder = new Map();
+  readonly #root: Directory = new Map();
 
   async size(path: string): Promise<number | undefined> {
     return this.#file(path)?.size;
@@ -67,14 +67,14 @@ export class MemoryTree implements FileTree {
   }
 
   async store(path: string, bytes: Uint8Array): Promise<void> {
-    const {folder, name} = this.#makeFolder(path);
-    folder.set(name, {chunks: [bytes], size: bytes.byteLength});
+    const {directory, name} = this.#makeDirectory(path);
+    directory.set(name, {chunks: [bytes], size: bytes.byteLength});
   }
 
   async append(path: string, body: AsyncIterable<Uint8Array>): Promise<void> {
-    const {folder, name} = this.#makeFolder(path);
+    const {directory, name} = this.#makeDirectory(path);
     const file = this.#file(path) ?? {chunks: [], size: 0};
-    folder.set(name, file);
+    directory.set(name, file);
     for await (const chunk of body) {
       file.chunks.push(chunk);
       file.size += chunk.byteLength;
@@ -84,46 +84,46 @@ export class MemoryTree implements FileTree {
   async move(from: string, to: string): Promise<void> {
     const file = this.#file(from);
     if (!file) throw new Error(`there is no file ${from}`);
-    const {folder, name} = this.#makeFolder(to);
-    folder.set(name, file);
+    const {directory, name} = this.#makeDirectory(to);
+    directory.set(name, file);
     await this.remove(from);
   }
 
   async remove(path: string): Promise<boolean> {
     const {parent, name} = split(path);
-    return this.#folder(parent)?.delete(name) ?? false;
+    return this.#directory(parent)?.delete(name) ?? false;
   }
 
   async list(path: string): Promise<readonly string[]> {
-    return [...(this.#folder(path)?.keys() ?? [])];
+    return [...(this.#directory(path)?.keys() ?? [])];
   }
 
   #file(path: string): MemoryFile | undefined {
     const {parent, name} = split(path);
-    const found = this.#folder(parent)?.get(name);
+    const found = this.#directory(parent)?.get(name);
     return found instanceof Map ? undefined : found;
   }
 
-  #folder(path: string): Folder | undefined {
-    let folder: Folder = this.#root;
+  #directory(path: string): Directory | undefined {
+    let directory: Directory = this.#root;
     for (const part of path.split('/')) {
-      const next = folder.get(part);
+      const next = directory.get(part);
       if (!(next instanceof Map)) return undefined;
-      folder = next;
+      directory = next;
     }
-    return folder;
+    return directory;
   }
 
-  #makeFolder(path: string): {folder: Folder; name: string} {
+  #makeDirectory(path: string): {directory: Directory; name: string} {
     const {parent, name} = split(path);
-    let folder: Folder = this.#root;
+    let directory: Directory = this.#root;
     for (const part of parent.split('/')) {
-      const found = folder.get(part);
-      const next: Folder = found instanceof Map ? found : new Map();
-      folder.set(part, next);
-      folder = next;
+      const found = directory.get(part);
+      const next: Directory = found instanceof Map ? found : new Map();
+      directory.set(part, next);
+      directory = next;
     }
-    return {folder, name};
+    return {directory, name};
   }
 }
 
@@ -166,17 +166,17 @@ export class DirectoryTree implements FileTree {
 
   async store(path: string, bytes: Uint8Array): Promise<void> {
     const beside = `_new/${randomUUID()}`;
-    await writeFile(await this.#makeFolder(beside), bytes);
+    await writeFile(await this.#makeDirectory(beside), bytes);
     await this.move(beside, path);
   }
 
   async append(path: string, body: AsyncIterable<Uint8Array>): Promise<void> {
-    await using file = await open(await this.#makeFolder(path), 'a');
+    await using file = await open(await this.#makeDirectory(path), 'a');
     for await (const chunk of body) await file.appendFile(chunk);
   }
 
   async move(from: string, to: string): Promise<void> {
-    await rename(this.#locate(from), await this.#makeFolder(to));
+    await rename(this.#locate(from), await this.#makeDirectory(to));
   }
 
   async remove(path: string): Promise<boolean> {
@@ -187,7 +187,7 @@ export class DirectoryTree implements FileTree {
     return (await unlessMissing(readdir(this.#locate(path)))) ?? [];
   }
 
-  async #makeFolder(path: string): Promise<string> {
+  async #makeDirectory(path: string): Promise<string> {
     const file = this.#locate(path);
     await mkdir(dirname(file), {recursive: true});
     return file;
@@ -201,7 +201,7 @@ export class DirectoryTree implements FileTree {
   }
 }
 
-/** ENOTDIR: a file is in the place of a folder, so the requested file does not exist either. */
+/** ENOTDIR: a file is in the place of a directory, so the requested file does not exist either. */
 async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;
@@ -218,40 +218,40 @@ async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
 // repositories/<name>/_tags/<tag>                          holds a digest
 // repositories/<name>/_referrers/<subject>/<digest>        this manifest has that subject (`:` written as `/`)
 // repositories/<name>/_uploads/<id>                        the bytes of an upload so far
-// No part of a repository's name starts with "_", so the folders of one never meet those of another.
+// No part of a repository's name starts with "_", so the directories of one never meet those of another.
 
-export const REPOSITORIES_FOLDER = 'repositories';
+export const REPOSITORIES_DIRECTORY = 'repositories';
 
 export function contentFile(digest: Digest): string {
   return `blobs/${slashed(digest)}`;
 }
 
-export function repositoryFolder(repository: string): string {
-  return `${REPOSITORIES_FOLDER}/${repository}`;
+export function repositoryDirectory(repository: string): string {
+  return `${REPOSITORIES_DIRECTORY}/${repository}`;
 }
 
 export function blobLink(repository: RepositoryPath, digest: Digest): string {
-  return `${repositoryFolder(repository)}/_blobs/${slashed(digest)}`;
+  return `${repositoryDirectory(repository)}/_blobs/${slashed(digest)}`;
 }
 
 export function manifestLink(repository: RepositoryPath, digest: Digest): string {
-  return `${repositoryFolder(repository)}/_manifests/${slashed(digest)}`;
+  return `${repositoryDirectory(repository)}/_manifests/${slashed(digest)}`;
 }
 
-export function tagFolder(repository: RepositoryPath): string {
-  return `${repositoryFolder(repository)}/_tags`;
+export function tagDirectory(repository: RepositoryPath): string {
+  return `${repositoryDirectory(repository)}/_tags`;
 }
 
 export function tagFile(repository: RepositoryPath, tag: Tag): string {
-  return `${tagFolder(repository)}/${tag}`;
+  return `${tagDirectory(repository)}/${tag}`;
 }
 
-export function referrerFolder(repository: RepositoryPath, subject: Digest): string {
-  return `${repositoryFolder(repository)}/_referrers/${slashed(subject)}`;
+export function referrerDirectory(repository: RepositoryPath, subject: Digest): string {
+  return `${repositoryDirectory(repository)}/_referrers/${slashed(subject)}`;
 }
 
 export function uploadFile(repository: RepositoryPath, id: string): string {
-  return `${repositoryFolder(repository)}/_uploads/${id}`;
+  return `${repositoryDirectory(repository)}/_uploads/${id}`;
 }
 
 function slashed(digest: Digest): string {

@@ -8,12 +8,12 @@ import {
   type FileTree,
   manifestLink,
   MemoryTree,
-  referrerFolder,
-  REPOSITORIES_FOLDER,
-  repositoryFolder,
+  referrerDirectory,
+  REPOSITORIES_DIRECTORY,
+  repositoryDirectory,
   type Slice,
   tagFile,
-  tagFolder,
+  tagDirectory,
 } from './file-tree.ts';
 import {isDigest, isRepositoryPath, isTag} from './names.ts';
 import {UploadStore} from './upload-store.ts';
@@ -41,26 +41,29 @@ export class Storage {
 
   /** Whether a blob or a manifest was ever put into the repository; it may be empty by now. */
   async hasRepository(repository: RepositoryPath): Promise<boolean> {
-    return isInUse(await this.#tree.list(repositoryFolder(repository)));
+    return isInUse(await this.#tree.list(repositoryDirectory(repository)));
   }
 
   /** Gives a repository another name, with all that is in it. What is at the new name stays, and is added to. */
   async rename(from: RepositoryPath, to: RepositoryPath): Promise<void> {
-    for (const part of await this.#tree.list(repositoryFolder(from))) {
+    for (const part of await this.#tree.list(repositoryDirectory(from))) {
       // A part without "_" belongs to another repository, below this one.
       if (part.startsWith('_'))
-        await this.#moveAll(`${repositoryFolder(from)}/${part}`, `${repositoryFolder(to)}/${part}`);
+        await this.#moveAll(
+          `${repositoryDirectory(from)}/${part}`,
+          `${repositoryDirectory(to)}/${part}`,
+        );
     }
   }
 
   /** All repositories in lexical order. */
   async repositories(): Promise<readonly RepositoryPath[]> {
     const found: RepositoryPath[] = [];
-    const folders = [...(await this.#tree.list(REPOSITORIES_FOLDER))];
-    for (let name = folders.pop(); name !== undefined; name = folders.pop()) {
-      const inside = await this.#tree.list(repositoryFolder(name));
+    const directories = [...(await this.#tree.list(REPOSITORIES_DIRECTORY))];
+    for (let name = directories.pop(); name !== undefined; name = directories.pop()) {
+      const inside = await this.#tree.list(repositoryDirectory(name));
       if (isInUse(inside) && isRepositoryPath(name)) found.push(name);
-      for (const part of inside) if (!part.startsWith('_')) folders.push(`${name}/${part}`);
+      for (const part of inside) if (!part.startsWith('_')) directories.push(`${name}/${part}`);
     }
     return found.sort();
   }
@@ -168,12 +171,12 @@ export class ManifestStore {
 
   /** All tags in lexical order. */
   async tags(repository: RepositoryPath): Promise<readonly Tag[]> {
-    return (await this.#tree.list(tagFolder(repository))).filter(isTag).sort();
+    return (await this.#tree.list(tagDirectory(repository))).filter(isTag).sort();
   }
 
   /** What refers to `subject`, as a referrers list shows it (distribution-spec, "Listing Referrers"). */
   async referrers(repository: RepositoryPath, subject: Digest): Promise<readonly Referrer[]> {
-    const names = [...(await this.#tree.list(referrerFolder(repository, subject)))].sort();
+    const names = [...(await this.#tree.list(referrerDirectory(repository, subject)))].sort();
     const found: Referrer[] = [];
     for (const digest of names.filter(isDigest)) {
       const manifest = await this.get(repository, digest);
@@ -191,5 +194,5 @@ export class ManifestStore {
 }
 
 function referrerLink(repository: RepositoryPath, subject: Digest, digest: Digest): string {
-  return `${referrerFolder(repository, subject)}/${digest}`;
+  return `${referrerDirectory(repository, subject)}/${digest}`;
 }

@@ -16,14 +16,14 @@ test.each(['apply', 'copy'])(
     await using source = await startSandbox();
     // As GitLab: without the referrers API, so that the list is ours to write.
     await using destination = await startSandbox({flavour: GITLAB_FLAVOUR});
-    await using folder = await tempDirectory();
+    await using directory = await tempDirectory();
     const image = await pushImage(source.url, 'app', 'v1');
     const subject = {mediaType: IMAGE, digest: image.digest, size: image.bytes.length};
     const content = {layers: [Buffer.from('a signature')], manifest: {subject}};
     const referrer = await pushImage(source.url, 'app', 'signature', content);
     await fetch(`${source.url}/v2/app/manifests/signature`, {method: 'DELETE'});
     const places = [`${source.host}/app`, `${destination.host}/app`] as const;
-    const plan = join(folder.path, 'app.plan.json');
+    const plan = join(directory.path, 'app.plan.json');
     await transship(['plan', 'copy', ...places, '--out', plan]);
     expect((await transship(['apply', plan])).code).toBe(0);
     const list = `${destination.url}/v2/app/manifests/${image.digest.replace(':', '-')}`;

@@ -13,8 +13,8 @@ import {fileURLToPath} from 'node:url';
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const PIECE = 8 * 1024 * 1024;
 
-async function largeLayout(folder: string, bytes: number): Promise<void> {
-  const blobs = join(folder, 'blobs', 'sha256');
+async function largeLayout(directory: string, bytes: number): Promise<void> {
+  const blobs = join(directory, 'blobs', 'sha256');
   await mkdir(blobs, {recursive: true});
   const hash = createHash('sha256');
   {
@@ -47,10 +47,10 @@ async function largeLayout(folder: string, bytes: number): Promise<void> {
   const annotations = {'org.opencontainers.image.ref.name': 'x'};
   const entry = {mediaType: `${oci}.manifest.v1+json`, ...manifest, annotations};
   await writeFile(
-    join(folder, 'index.json'),
+    join(directory, 'index.json'),
     JSON.stringify({schemaVersion: 2, manifests: [entry]}),
   );
-  await writeFile(join(folder, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
+  await writeFile(join(directory, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
 }
 
 /** Runs a copy; its peak of resident memory in MiB, and seconds. */
@@ -70,19 +70,22 @@ async function measured(args: readonly string[]): Promise<{mib: number; seconds:
 }
 
 const gib = Number(process.argv[2] ?? 4);
-const folder = await mkdtemp(join(tmpdir(), 'transship-archive-memory-'));
+const directory = await mkdtemp(join(tmpdir(), 'transship-archive-memory-'));
 try {
-  await largeLayout(join(folder, 'in'), gib * 1024 ** 3);
-  const archive = `oci-archive:${join(folder, 'out.tar')}`;
+  await largeLayout(join(directory, 'in'), gib * 1024 ** 3);
+  const archive = `oci-archive:${join(directory, 'out.tar')}`;
   const quiet = ['--progress', 'none'];
   const copies: readonly (readonly [string, readonly string[]])[] = [
-    ['into 1 GiB parts', [`oci:${join(folder, 'in')}:x`, `${archive}:x`, '--archive-size', '1GiB']],
-    ['out of the parts', [`${archive}:x`, `oci:${join(folder, 'back')}:x`]],
+    [
+      'into 1 GiB parts',
+      [`oci:${join(directory, 'in')}:x`, `${archive}:x`, '--archive-size', '1GiB'],
+    ],
+    ['out of the parts', [`${archive}:x`, `oci:${join(directory, 'back')}:x`]],
   ];
   for (const [what, args] of copies) {
     const {mib, seconds} = await measured(['copy', ...args, ...quiet]);
     process.stdout.write(`${gib} GiB ${what}: ${mib} MiB at most, ${seconds.toFixed(1)} s\n`);
   }
 } finally {
-  await rm(folder, {recursive: true, force: true});
+  await rm(directory, {recursive: true, force: true});
 }

@@ -6,7 +6,7 @@ import {type Options, readOptions, USAGE} from './options.ts';
 import {renderPage} from './report.ts';
 import {runWorkload} from './run-workload.ts';
 import {PEERS} from './peers.ts';
-import {folderInMemory} from './storage.ts';
+import {directoryInMemory} from './storage.ts';
 import {transship} from './transship.ts';
 import {scaled, type Workload, WORKLOADS} from './workloads.ts';
 
@@ -37,9 +37,10 @@ async function findTools({
 
 /** All that the run writes goes where the system's temporary files go: the registries' images above all. */
 async function chooseStorage({storage}: Options, workloads: readonly Workload[]): Promise<void> {
-  const folder = storage ?? (await folderInMemory(workloads));
-  if (folder === undefined) say(`no room in memory: the disk at ${tmpdir()} is measured as well`);
-  else process.env['TMPDIR'] = folder;
+  const directory = storage ?? (await directoryInMemory(workloads));
+  if (directory === undefined)
+    say(`no room in memory: the disk at ${tmpdir()} is measured as well`);
+  else process.env['TMPDIR'] = directory;
 }
 
 async function run(options: Options): Promise<void> {

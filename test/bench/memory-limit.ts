@@ -9,7 +9,7 @@ export interface MemoryLimit extends AsyncDisposable {
 
 /** Where a hierarchy of control groups is, and the files of a group. */
 interface Hierarchy {
-  readonly folder: string;
+  readonly directory: string;
   readonly limit: string;
 }
 
@@ -20,8 +20,8 @@ interface Hierarchy {
  * @throws the error of the file system where this process may not make groups
  */
 export async function memoryLimit(mib: number): Promise<MemoryLimit> {
-  const {folder, limit} = hierarchyOf(await readFile('/proc/self/cgroup', 'utf8'));
-  const group = join(folder, `transship-bench-${process.pid}`);
+  const {directory, limit} = hierarchyOf(await readFile('/proc/self/cgroup', 'utf8'));
+  const group = join(directory, `transship-bench-${process.pid}`);
   await mkdir(group);
   await writeFile(join(group, limit), String(mib * 2 ** 20));
   const processes = join(group, 'cgroup.procs');
@@ -35,6 +35,6 @@ export async function memoryLimit(mib: number): Promise<MemoryLimit> {
 function hierarchyOf(own: string): Hierarchy {
   const first = /^\d+:memory:(.*)$/m.exec(own)?.[1];
   return first === undefined
-    ? {folder: join('/sys/fs/cgroup', /^0::(.*)$/m.exec(own)?.[1] ?? ''), limit: 'memory.max'}
-    : {folder: join('/sys/fs/cgroup/memory', first), limit: 'memory.limit_in_bytes'};
+    ? {directory: join('/sys/fs/cgroup', /^0::(.*)$/m.exec(own)?.[1] ?? ''), limit: 'memory.max'}
+    : {directory: join('/sys/fs/cgroup/memory', first), limit: 'memory.limit_in_bytes'};
 }

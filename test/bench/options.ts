@@ -14,7 +14,7 @@ export interface Options {
   readonly best: boolean;
   /** Of the sizes and of the number of tags. */
   readonly scale: number;
-  /** The folder for all that is written; undefined: one in memory, if there is one with room enough. */
+  /** The directory for all that is written; undefined: one in memory, if there is one with room enough. */
   readonly storage: string | undefined;
   /** Where the page is kept besides stdout. */
   readonly out: string | undefined;

@@ -4,8 +4,8 @@ import {dirname, join} from 'node:path';
 import {randomLayer} from './random-bytes.ts';
 
 /*
- * Writes images into the folder of a docker-registry that is not running (distribution: registry/storage/paths.go): pushing
- * ten thousand images through HTTP would take longer than what is measured with them.
+ * Writes images into the directory of a docker-registry that is not running (distribution: registry/storage/paths.go):
+ * pushing ten thousand images through HTTP would take longer than what is measured with them.
  */
 
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
@@ -36,7 +36,7 @@ const OWN_SIZE = 16 * 1024;
 /** One tag in so many is an index of two platforms. */
 const INDEX_EVERY = 5;
 
-/** Fills the folder with repositories whose images share layers as in real life. The same each time. */
+/** Fills the directory with repositories whose images share layers as in real life. The same each time. */
 export async function writeEstate(root: string, estate: Estate): Promise<void> {
   const files = new RegistryFiles(root);
   for (let at = 0; at < estate.repositories; at += 1) await writeRepository(files, at, estate);

@@ -26,7 +26,7 @@ export function renderPage(
       'size of one process; requests and bytes read are what the two registries logged. A limit is there to ' +
       'compare with: the round trips and bytes over the connections, the least that the machine did beside any tool, on all its ' +
       'processors, or curls that check nothing, two per blob or one for all tags, which can be outdone as other tools can. In each workload a tool has a home ' +
-      'folder of its own, the same in all rounds; the round that does not count leaves compiled code of transship there, ' +
+      'directory of its own, the same in all rounds; the round that does not count leaves compiled code of transship there, ' +
       'which saves 0.02 s.',
     facts.map((fact) => `- ${fact}`).join('\n'),
     ...results.map(renderWorkload),

@@ -282,8 +282,8 @@ async function status(plan: string): Promise<string> {
   return (await run(['status', plan])).stdout;
 }
 
-await using folder = await tempDirectory();
-home = folder.path;
+await using directory = await tempDirectory();
+home = directory.path;
 for (const mode of ['legacy', 'metadata-db'] as const) {
   const script = await byScript(mode);
   for (const hasPolicy of [true, false]) {

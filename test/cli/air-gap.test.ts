@@ -200,7 +200,7 @@ describe('an archive in parts', () => {
     expect(told.message).toContain('out.tar.001 was changed');
   });
 
-  test('finds parts in other folders that are named', async () => {
+  test('finds parts in other directories that are named', async () => {
     const stick = temp.join('stick');
     await mkdir(stick);
     await rename(temp.join('out.tar.002'), `${stick}/out.tar.002`);

@@ -58,6 +58,13 @@ describe('what cannot be meant is refused with 64, before any request', () => {
     ],
     ['no platform', ['copy', 'localhost/a', TO, '--platform', 'arm'], 'PLATFORM_INVALID', 'arm'],
     ['no host', ['copy', 'localhost/a', TO, '--plain-http', 'a/b'], 'USAGE', '--plain-http'],
+    ['no port to examine', ['doctor', 'r.test:99999'], 'USAGE', 'r.test:99999'],
+    [
+      'no port to look below',
+      ['plan', 'delete', '--recursive', 'r.test:port/x', '--tag', 'x'],
+      'USAGE',
+      'r.test:port',
+    ],
   ])('%s', async (_what, args, code, named) => {
     const error = toldError(await transship(args));
     expect(error).toMatchObject({code, exit: 64, side: 'this machine'});
@@ -68,6 +75,20 @@ describe('what cannot be meant is refused with 64, before any request', () => {
     const {message} = toldError(await transship(['copy', 'a', 'b', '--plattform', 'x']));
     expect(message).toContain('--platform');
   });
+
+  test.each(['https://gitlab.test/org/%zz', 'https://gitlab.test/org/%E0%A4%A'])(
+    'a project with broken percent-encoding: %s',
+    async (project) => {
+      const gitlab = ['--gitlab', 'https://gitlab.test'];
+      const error = toldError(
+        await transship(['plan', 'transfer', project, '--to', 'x/', ...gitlab], {
+          env: {GITLAB_TOKEN: 'glpat-not-sent-anywhere'},
+        }),
+      );
+      expect(error).toMatchObject({code: 'USAGE', exit: 64, side: 'this machine'});
+      expect(error.message).toContain(project);
+    },
+  );
 
   test('a proxy that is none, without its password', async () => {
     const env = {HTTPS_PROXY: 'socks5://me:hunter2secret@proxy:1080'};
@@ -121,13 +142,13 @@ describe('files that cannot be used', () => {
     await using sandbox = await startSandbox();
     await loadLayout(sandbox.storage, layoutDirectory('helm'), 'a' as RepositoryPath);
     const places = [`${sandbox.host}/a`, `${sandbox.host}/b`];
-    await mkdir(temp.join('folder'));
-    for (const file of [temp.join('none', 'p.json'), temp.join('folder')]) {
+    await mkdir(temp.join('directory'));
+    for (const file of [temp.join('none', 'p.json'), temp.join('directory')]) {
       const error = toldError(await transship(['plan', 'copy', ...places, '--out', file]));
       expect(error).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1, side: 'this machine'});
       expect(error.message).toContain(file);
     }
-    expect(await readdir(temp.path)).toEqual(['folder']);
+    expect(await readdir(temp.path)).toEqual(['directory']);
   });
 
   test('a plan goes into a pipe as it is, and the pipe stays', async () => {

@@ -290,7 +290,7 @@ test('inside a registry blobs are mounted: not a byte of them travels', async ()
   expect(problems).toEqual([]);
 });
 
-test('of a folder that is not there the path is to be checked, not a login', async () => {
+test('of a directory that is not there the path is to be checked, not a login', async () => {
   const {code, stderr} = await transship(['copy', 'oci:not-here', 'oci:nor-there']);
   expect(code).toBe(1);
   expect(stderr).toContain('oci:not-here does not exist [REPOSITORY_NOT_FOUND]');

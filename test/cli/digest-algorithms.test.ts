@@ -21,7 +21,7 @@ async function start() {
   };
   const source = parts.use(await startSandbox({intercept}));
   const destination = parts.use(await startSandbox());
-  const folder = parts.use(await tempDirectory());
+  const directory = parts.use(await tempDirectory());
   const {bytes, digest} = await pushImage(source.url, REPOSITORY, '1');
   const sha512 = `sha512:${createHash('sha512').update(bytes).digest('hex')}`;
   await put(`${source.url}/v2/${REPOSITORY}/manifests/${sha512}`, MANIFEST, bytes);
@@ -31,7 +31,7 @@ async function start() {
     from: `${source.host}/${REPOSITORY}`,
     to: `${destination.host}/${REPOSITORY}`,
     sha256: digest,
-    plan: folder.join('a.plan.json'),
+    plan: directory.join('a.plan.json'),
     destination,
     [Symbol.asyncDispose]: () => own.disposeAsync(),
   };

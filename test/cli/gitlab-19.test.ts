@@ -37,8 +37,8 @@ async function start({mode = 'metadata-db', token = 'ada-api', rules, refuse}: O
         refuse?.(exchange) === true ? jsonReply(500, {message: '500'}) : await next(),
     }),
   );
-  const folder = parts.use(await tempDirectory());
-  const plan = folder.join('move.plan.json');
+  const directory = parts.use(await tempDirectory());
+  const plan = directory.join('move.plan.json');
   const run = (...args: readonly string[]) => transship(args, {env: {GITLAB_TOKEN: token}});
   const own = parts.move();
   return {

@@ -369,7 +369,7 @@ describe('a journal that is not as it should be', () => {
     expect(await readdir(temp.path)).not.toContain(`${count}.journal.ndjson.lock`);
   });
 
-  test('in a folder that is none is refused', async () => {
+  test('in a directory that is none is refused', async () => {
     const error = toldError(
       await transship(['apply', planFile, '--journal', `${planFile}/journal.ndjson`]),
     );

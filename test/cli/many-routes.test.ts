@@ -1,5 +1,5 @@
 import {afterAll, beforeAll, beforeEach, expect, test} from 'vitest';
-import {type CopyRoute, type CopyWish, readCopyWish} from '../../src/library/copy-wish.ts';
+import {type WantedRoute, type CopyWish, readCopyWish} from '../../src/library/copy-wish.ts';
 import {makePlan, type PlanRepositories} from '../../src/library/make-plan.ts';
 import {HttpClient} from '../../src/http/client.ts';
 import {copiesOf, type CopyPlan, type WishFilters} from '../../src/model/plan.ts';
@@ -42,7 +42,9 @@ function wishOf(...lines: readonly (readonly [from: string, to: string, filters?
   );
   return {
     wish: {routes: read.flatMap(({wish}) => wish.routes)},
-    routes: read.flatMap(({routes}, wish) => routes.map((route): CopyRoute => ({...route, wish}))),
+    routes: read.flatMap(({routes}, wish) =>
+      routes.map((route): WantedRoute => ({...route, wish})),
+    ),
   } satisfies CopyWish;
 }
 

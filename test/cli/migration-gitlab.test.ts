@@ -57,7 +57,7 @@ interface Situation {
   readonly args?: readonly string[];
 }
 
-/** Plans a migration of a source into the group `acme`, with the folder in which the files are. */
+/** Plans a migration of a source into the group `acme`, with the directory in which the files are. */
 async function planned(
   {gitlab, source, routes, more = '', token, args = []}: Situation,
   temp: TempDirectory,

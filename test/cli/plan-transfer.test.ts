@@ -60,7 +60,7 @@ describe.each(['legacy', 'metadata-db'] as const)('plan transfer, %s', (mode) =>
     expect(after.filter((path) => !path.startsWith('donors/'))).toEqual(before);
   });
 
-  it('plans by way of a folder', async () => {
+  it('plans by way of a directory', async () => {
     await using rig = await startRig({mode, seed: transferSeed()});
     await using home = await tempDirectory();
     const {code, plan, proved} = await planTransfer(rig.url, {args: ['--donor', home.path]});

@@ -48,7 +48,7 @@ const READERS: readonly (readonly [string, string, (file: string) => readonly st
 ];
 
 describe.each(READERS)('%s', (_, code, command) => {
-  test.each(['a pipe', 'a device', 'a folder'])('is not %s', async (kind) => {
+  test.each(['a pipe', 'a device', 'a directory'])('is not %s', async (kind) => {
     const file = temp.join('file');
     if (kind === 'a pipe') await promisify(execFile)('mkfifo', [file]);
     else if (kind === 'a device') await symlink('/dev/zero', file);

@@ -50,7 +50,7 @@ describe('the process', () => {
     );
   });
 
-  test('keeps what was compiled for the next run, in the folder for such things', async () => {
+  test('keeps what was compiled for the next run, in the directory for such things', async () => {
     const env = {HOME: temp.path, XDG_CACHE_HOME: temp.join('cache')};
     const first = await runProgram(process.execPath, [MAIN, '--version'], {env});
     expect(first).toMatchObject({code: 0, stderr: ''});

@@ -125,8 +125,8 @@ test('files are for their owner alone', async () => {
   await run(['plan', 'copy']);
   const [file = ''] = await keptFiles();
   expect((await stat(file)).mode & 0o777).toBe(0o600);
-  for (const folder of [cache(), join(file, '..')])
-    expect((await stat(folder)).mode & 0o777).toBe(0o700);
+  for (const directory of [cache(), join(file, '..')])
+    expect((await stat(directory)).mode & 0o777).toBe(0o700);
   expect(file).not.toContain(repository);
 });
 
@@ -140,7 +140,7 @@ test.each([
   expect(await readdir(empty.path)).toEqual([]);
 });
 
-test('a cache folder that cannot be written is no failure', async () => {
+test('a cache directory that cannot be written is no failure', async () => {
   await using other = await tempDirectory();
   await mkdir(other.join('.cache'));
   await writeFile(other.join('.cache', 'transship'), 'in the way');

@@ -37,10 +37,10 @@ const TRANSFER = transferPlan(
 /** A plan's file, and a checkout with these files. */
 async function start(plan: Plan, files: Readonly<Record<string, string>> = {}) {
   await using parts = new AsyncDisposableStack();
-  const folder = parts.use(await tempDirectory());
-  const file = folder.join('a.plan.json');
+  const directory = parts.use(await tempDirectory());
+  const file = directory.join('a.plan.json');
   await writeFile(file, planText(plan));
-  const checkout = folder.join('checkout');
+  const checkout = directory.join('checkout');
   await mkdir(checkout);
   for (const [name, text] of Object.entries(files)) {
     await mkdir(dirname(`${checkout}/${name}`), {recursive: true});
@@ -50,13 +50,21 @@ async function start(plan: Plan, files: Readonly<Record<string, string>> = {}) {
   return {
     file,
     checkout,
-    folder,
+    directory,
     refs: (...flags: readonly string[]) => transship(['refs', file, ...flags]),
     scan: (...flags: readonly string[]) => transship(['refs', file, '--scan', checkout, ...flags]),
     read: (name: string) => readFile(`${checkout}/${name}`, 'utf8'),
     [Symbol.asyncDispose]: () => own.disposeAsync(),
   };
 }
+
+test('a plan may be piped in', async () => {
+  const args = ['refs', '-', '--format', 'list'];
+  const piped = await transship(args, {stdin: [...planText(TRANSFER)].join('')});
+  await using rig = await start(TRANSFER);
+  expect(piped).toEqual(await rig.refs('--format', 'list'));
+  expect(piped.stdout).toContain(`${NEW}:v1`);
+});
 
 describe('the references of a transfer', () => {
   test('are a table of every tag with its digest', async () => {
@@ -99,7 +107,7 @@ describe('the references of a transfer', () => {
 
   test('are a script for sed that changes whole names alone', async () => {
     await using at = await start(TRANSFER);
-    const script = at.folder.join('rewrite.sed');
+    const script = at.directory.join('rewrite.sed');
     await writeFile(script, (await at.refs('--format', 'sed')).stdout);
     const text = [
       `FROM ${OLD}:v1`,
@@ -109,7 +117,7 @@ describe('the references of a transfer', () => {
       `see ${OLD}.`,
       `${OLD}2:v1 x${OLD}:v1 ${OLD}-b:v1 ${OLD}_b`,
     ];
-    const input = at.folder.join('input');
+    const input = at.directory.join('input');
     await writeFile(input, `${text.join('\n')}\n`);
     const {stdout} = await promisify(execFile)('sed', ['-E', '-f', script, input]);
     expect(stdout.split('\n').slice(0, -1)).toEqual([

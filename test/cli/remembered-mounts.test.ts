@@ -342,8 +342,9 @@ test.each([
 
 test('a damaged file is no failure', async () => {
   await copied('a');
-  const folder = home.join('.cache', 'transship', 'blobs');
-  for (const name of await readdir(folder)) await writeFile(join(folder, name), 'no\0thing\n');
+  const directory = home.join('.cache', 'transship', 'blobs');
+  for (const name of await readdir(directory))
+    await writeFile(join(directory, name), 'no\0thing\n');
   expect((await copied('b')).blobs.mounted).toBe(0);
   expect((await copied('c')).blobs.mounted).toBe(3);
 });
@@ -366,9 +367,9 @@ test('no secret is in the cache', async () => {
     TRANSSHIP_DESTINATION_PASSWORD: 's3cr3t-word',
   };
   expect((await copy('a', {env})).code).toBe(0);
-  const folder = home.join('.cache', 'transship', 'blobs');
-  for (const name of await readdir(folder)) {
-    const text = await readFile(join(folder, name), 'utf8');
+  const directory = home.join('.cache', 'transship', 'blobs');
+  for (const name of await readdir(directory)) {
+    const text = await readFile(join(directory, name), 'utf8');
     expect(text).toMatch(/^(?:\+ sha256:[0-9a-f]{64} [a-z0-9/]+\n)+$/);
   }
 });

@@ -256,14 +256,16 @@ describe('a transfer', () => {
       intercept,
     });
     onTestFinished(() => rig[Symbol.asyncDispose]());
-    const folder = await tempDirectory();
-    onTestFinished(() => folder[Symbol.asyncDispose]());
-    const plan = folder.join('move.plan.json');
+    const directory = await tempDirectory();
+    onTestFinished(() => directory[Symbol.asyncDispose]());
+    const plan = directory.join('move.plan.json');
     const wish = ['plan', 'transfer', OLD, '--to', 'new_org/build/', '--gitlab', rig.url];
-    const made = await transship([...wish, '--donor', folder.join('donor'), '--out', plan], {env});
+    const made = await transship([...wish, '--donor', directory.join('donor'), '--out', plan], {
+      env,
+    });
     expect(made.code).toBe(0);
     return {
-      journal: folder.join('move.journal.ndjson'),
+      journal: directory.join('move.journal.ndjson'),
       apply: (flags: readonly string[], options: TransshipOptions = {}) =>
         transship(['apply', plan, '--yes', '--format', 'json', ...flags], {env, ...options}),
       rollback: (flags: readonly string[]) => transship(['rollback', plan, ...flags], {env}),

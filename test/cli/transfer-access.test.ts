@@ -66,12 +66,12 @@ const SEED: SeedInput = {
 async function plan(what: string, token = 'ada-api') {
   await using parts = new AsyncDisposableStack();
   const rig = parts.use(await startRig({mode: 'legacy', seed: SEED}));
-  const folder = parts.use(await tempDirectory());
-  const file = folder.join('move.plan.json');
+  const directory = parts.use(await tempDirectory());
+  const file = directory.join('move.plan.json');
   const run = (args: string) =>
     transship(args.split(' '), {
       env: {GITLAB_TOKEN: token},
-      home: folder.path,
+      home: directory.path,
     });
   const planned = await run(
     `plan transfer ${what} --to new_org/ --donor donors/parking --gitlab ${rig.url} --progress none --out ${file}`,

@@ -40,12 +40,12 @@ function run(args: readonly string[], {env, ...more}: TransshipOptions = {}) {
   return transship(args, {env: {GITLAB_TOKEN: 'ada-api', ...env}, ...more});
 }
 
-/** A GitLab with a project that is to move, and a folder for plan and donor. */
+/** A GitLab with a project that is to move, and a directory for plan and donor. */
 async function startMove(options: RigOptions = {}) {
   await using parts = new AsyncDisposableStack();
   const rig = parts.use(await startRig({mode: 'legacy', seed: SEED, ...options}));
-  const folder = parts.use(await tempDirectory());
-  const file = folder.join('move.plan.json');
+  const directory = parts.use(await tempDirectory());
+  const file = directory.join('move.plan.json');
   const plan = (args: readonly string[], more?: TransshipOptions) => {
     const wish = `plan transfer org/build/app --to new_org/build/ --gitlab ${rig.url}`;
     return run([...wish.split(' '), '--out', file, ...args], more);
@@ -53,7 +53,7 @@ async function startMove(options: RigOptions = {}) {
   const own = parts.move();
   return {
     rig,
-    folder,
+    directory,
     file,
     run,
     plan,
@@ -76,7 +76,7 @@ function writes({rig}: Move): readonly string[] {
     .map(({method, path}) => `${method} ${path}`);
 }
 
-describe('a donor folder', () => {
+describe('a donor directory', () => {
   test.each([
     ['with files in it', ['notes.txt']],
     ['with a file where a layout would be', ['app.cr']],
@@ -84,10 +84,10 @@ describe('a donor folder', () => {
     ['with an index.json of something else', ['app.cr', 'index.json']],
   ])('%s is refused when planning, and nothing is touched', async (_what, names) => {
     await using move = await startMove();
-    const path = move.folder.join('donor', ...names);
+    const path = move.directory.join('donor', ...names);
     await mkdir(dirname(path), {recursive: true});
     await writeFile(path, '{}');
-    const planned = await move.plan(['--donor', move.folder.join('donor')]);
+    const planned = await move.plan(['--donor', move.directory.join('donor')]);
     expect(planned.code).toBe(3);
     expect(planned.stdout).toContain('DONOR_UNFIT');
     expect(planned.stdout).toContain(path);
@@ -99,29 +99,29 @@ describe('a donor folder', () => {
     ['is below a file', '/below'],
   ])('that %s is refused', async (_what, below) => {
     await using move = await startMove();
-    await writeFile(move.folder.join('donor'), '');
-    const planned = await move.plan(['--donor', `${move.folder.join('donor')}${below}`]);
+    await writeFile(move.directory.join('donor'), '');
+    const planned = await move.plan(['--donor', `${move.directory.join('donor')}${below}`]);
     expect([planned.code, planned.stdout.includes('DONOR_UNFIT')]).toEqual([3, true]);
     expect(planned.stdout).not.toContain('DONOR_READY');
   });
 
   test('that got other files since planning is left alone', async () => {
     await using move = await startMove();
-    await move.plan(['--donor', move.folder.join('donor')]);
-    await mkdir(move.folder.join('donor'));
-    await writeFile(move.folder.join('donor', 'notes.txt'), 'mine');
+    await move.plan(['--donor', move.directory.join('donor')]);
+    await mkdir(move.directory.join('donor'));
+    await writeFile(move.directory.join('donor', 'notes.txt'), 'mine');
     const applied = await move.apply();
     expect(applied.code).toBe(1);
     expect(applied.stdout).toContain('DONOR_UNFIT');
-    expect(await readdir(move.folder.join('donor'))).toEqual(['notes.txt']);
+    expect(await readdir(move.directory.join('donor'))).toEqual(['notes.txt']);
     expect(await move.tagsAt(OLD)).toEqual(['v2.9.1']);
   });
 
   test('is removed with all that the plan wrote', async () => {
     await using move = await startMove();
-    await move.plan(['--donor', move.folder.join('donor')]);
+    await move.plan(['--donor', move.directory.join('donor')]);
     expect((await move.apply(['--remove-donor'])).code).toBe(0);
-    expect((await readdir(move.folder.path)).toSorted()).toEqual([
+    expect((await readdir(move.directory.path)).toSorted()).toEqual([
       'move.journal.ndjson',
       'move.plan.json',
     ]);
@@ -129,7 +129,7 @@ describe('a donor folder', () => {
 
   test('keeps what somebody put there, and itself if it was there before', async () => {
     await using move = await startMove();
-    const donor = move.folder.join('donor');
+    const donor = move.directory.join('donor');
     await mkdir(donor);
     await move.plan(['--donor', donor]);
     expect((await move.apply()).code).toBe(0);
@@ -145,36 +145,40 @@ describe('a donor folder', () => {
 
   test('keeps a layout with an image that this plan did not put there', async () => {
     await using move = await startMove();
-    const layout = move.folder.join('donor', 'app.cr');
-    await move.plan(['--donor', move.folder.join('donor')]);
+    const layout = move.directory.join('donor', 'app.cr');
+    await move.plan(['--donor', move.directory.join('donor')]);
     await move.apply();
     await move.run(['copy', `oci:${layoutDirectory('busybox')}:1.35-amd64`, `oci:${layout}:mine`]);
     expect((await move.apply(['--remove-donor'])).code).toBe(0);
-    const kept = await move.run(['copy', `oci:${layout}:mine`, `oci:${move.folder.join('out')}`]);
+    const kept = await move.run([
+      'copy',
+      `oci:${layout}:mine`,
+      `oci:${move.directory.join('out')}`,
+    ]);
     expect(kept.code).toBe(0);
   });
 
   test('of an earlier plan is not removed without its journal', async () => {
     await using move = await startMove();
-    await move.plan(['--donor', move.folder.join('donor')]);
+    await move.plan(['--donor', move.directory.join('donor')]);
     await move.apply();
-    await rm(move.folder.join('move.journal.ndjson'));
+    await rm(move.directory.join('move.journal.ndjson'));
     const removed = await move.apply(['--remove-donor', '--progress', 'json']);
     expect([removed.code, removed.stderr.includes('DONOR_KEPT')]).toEqual([0, true]);
-    expect(await readdir(move.folder.join('donor'))).toEqual(['app.cr']);
+    expect(await readdir(move.directory.join('donor'))).toEqual(['app.cr']);
   });
 
   test('that is relative goes elsewhere with the plan', async () => {
     await using move = await startMove();
-    const {code} = await move.plan(['--donor', relative('.', move.folder.join('donor'))]);
+    const {code} = await move.plan(['--donor', relative('.', move.directory.join('donor'))]);
     expect(code).toBe(0);
     expect((await move.planned()).donor).toMatchObject({path: './donor'});
     expect((await move.planned()).repositories[0]?.donor).toBe('oci:./donor/app.cr');
     await move.apply();
-    const other = move.folder.join('elsewhere');
+    const other = move.directory.join('elsewhere');
     await mkdir(other);
     for (const name of ['move.plan.json', 'move.journal.ndjson', 'donor'])
-      await rename(move.folder.join(name), join(other, name));
+      await rename(move.directory.join(name), join(other, name));
     const plan = join(other, 'move.plan.json');
     expect((await move.run(['verify', plan, '--donor'])).code).toBe(0);
     expect((await move.run(['apply', plan, '--remove-donor'])).code).toBe(0);
@@ -183,13 +187,13 @@ describe('a donor folder', () => {
 
   test('that is relative is beside the plan that was applied, not where it was made', async () => {
     await using move = await startMove();
-    await move.plan(['--donor', relative('.', move.folder.join('donor'))]);
-    expect(await readFile(move.file, 'utf8')).not.toContain(move.folder.path);
-    const other = move.folder.join('elsewhere');
+    await move.plan(['--donor', relative('.', move.directory.join('donor'))]);
+    expect(await readFile(move.file, 'utf8')).not.toContain(move.directory.path);
+    const other = move.directory.join('elsewhere');
     await mkdir(other);
     await rename(move.file, join(other, 'move.plan.json'));
     expect((await move.run(['apply', join(other, 'move.plan.json'), '--yes'])).code).toBe(0);
-    expect((await readdir(move.folder.path)).toSorted()).toEqual(['elsewhere']);
+    expect((await readdir(move.directory.path)).toSorted()).toEqual(['elsewhere']);
     expect(await readdir(join(other, 'donor'))).toEqual(['app.cr']);
   });
 });
@@ -197,17 +201,17 @@ describe('a donor folder', () => {
 describe('in a CI job', () => {
   const env = {CI: 'true'};
 
-  test('a donor folder is refused unless it is said to outlive the job', async () => {
+  test('a donor directory is refused unless it is said to outlive the job', async () => {
     await using move = await startMove();
-    const folder = ['--donor', move.folder.join('donor')];
-    const refused = await move.plan(folder, {env});
+    const directory = ['--donor', move.directory.join('donor')];
+    const refused = await move.plan(directory, {env});
     expect(refused.code).toBe(3);
     expect(refused.stdout).toContain('DONOR_IN_CI_JOB');
-    expect((await move.plan(folder)).code).toBe(0);
+    expect((await move.plan(directory)).code).toBe(0);
     const applied = await move.apply([], {env});
     expect([applied.code, applied.stderr.includes('DONOR_UNFIT')]).toEqual([3, true]);
     expect(await move.tagsAt(OLD)).toEqual(['v2.9.1']);
-    expect((await move.plan([...folder, '--donor-on-this-machine'], {env})).code).toBe(0);
+    expect((await move.plan([...directory, '--donor-on-this-machine'], {env})).code).toBe(0);
     expect((await move.apply([], {env})).code).toBe(0);
   });
 
@@ -225,13 +229,13 @@ const refuseTransfer: Intercept = async ({method, path}, next) => {
   return next();
 };
 
-describe('a donor folder that is not on this machine', () => {
+describe('a donor directory that is not on this machine', () => {
   test('stops the next run, and what the registry has comes back by digest', async () => {
     await using move = await startMove({intercept: refuseTransfer});
-    await move.plan(['--donor', move.folder.join('donor')]);
+    await move.plan(['--donor', move.directory.join('donor')]);
     expect((await move.apply()).code).toBe(1);
     expect(await move.tagsAt(OLD)).toEqual([]);
-    await rm(move.folder.join('donor'), {recursive: true});
+    await rm(move.directory.join('donor'), {recursive: true});
     const again = await move.apply();
     expect([again.code, again.stderr.includes('DONOR_ABSENT')]).toEqual([1, true]);
     expect(again.stderr).toContain('transship rollback');
@@ -252,14 +256,14 @@ describe('a donor folder that is not on this machine', () => {
     };
     let isCollected = false;
     await using move = await startMove({intercept});
-    await move.plan(['--donor', move.folder.join('donor')]);
+    await move.plan(['--donor', move.directory.join('donor')]);
     await move.apply();
-    await rename(move.folder.join('donor'), move.folder.join('away'));
+    await rename(move.directory.join('donor'), move.directory.join('away'));
     isCollected = true;
     const lost = await move.run(['rollback', move.file]);
     expect([lost.code, lost.stderr.includes('DONOR_ABSENT')]).toEqual([1, true]);
     isCollected = false;
-    await rename(move.folder.join('away'), move.folder.join('donor'));
+    await rename(move.directory.join('away'), move.directory.join('donor'));
     expect((await move.run(['rollback', move.file])).code).toBe(0);
     expect(await move.tagsAt(OLD)).toEqual(['v2.9.1']);
   });
@@ -272,12 +276,12 @@ describe('a donor folder that is not on this machine', () => {
       return reply;
     };
     await using move = await startMove({intercept});
-    await move.plan(['--donor', move.folder.join('donor')]);
+    await move.plan(['--donor', move.directory.join('donor')]);
     const stopped = await move.apply([], {stopping: stopping.signal});
     expect(stopped.code).toBe(130);
     // It would be refused.
     expect(stopped.stdout).not.toContain('roll back');
-    await rm(move.folder.join('donor'), {recursive: true});
+    await rm(move.directory.join('donor'), {recursive: true});
     const again = await move.apply(['--format', 'json']);
     const failed = (JSON.parse(again.stdout) as RunResult).steps.find((step) => step.error);
     expect(failed).toMatchObject({id: 'retag', error: {code: 'DONOR_ABSENT'}});
@@ -383,7 +387,7 @@ async function forgeJournal(move: Move, entries: readonly object[]): Promise<voi
   const {id} = await move.planned();
   const begun = {type: 'run', plan: id, at: '2026-01-01T00:00:00Z'};
   const lines = [begun, ...entries].map((entry) => `${JSON.stringify(entry)}\n`);
-  await writeFile(move.folder.join('move.journal.ndjson'), lines.join(''));
+  await writeFile(move.directory.join('move.journal.ndjson'), lines.join(''));
 }
 
 describe('a journal that somebody wrote', () => {
@@ -405,7 +409,7 @@ describe('a journal that somebody wrote', () => {
     await setPolicy(move, id);
     const off = {container_expiration_policy_attributes: {enabled: false}};
     await move.rig.api('PUT', `projects/${id}`, {body: off});
-    await move.plan(['--donor', move.folder.join('donor')]);
+    await move.plan(['--donor', move.directory.join('donor')]);
     const {project} = await move.planned();
     const before = await policyOf(move, project.id);
     const policy = {enabled: true, keep_n: 1};
@@ -483,7 +487,7 @@ const moveUploads: Intercept = async ({method, route}, next) => {
   return {...reply, headers: {...reply.headers, location: location.replace(/:\d+\//, ':1/')}};
 };
 
-describe('with a folder as the donor, before anything is deleted, it is found that the registry', () => {
+describe('with a directory as the donor, before anything is deleted, it is found that the registry', () => {
   const refusals: readonly (readonly [string, string, (exchange: Exchange) => boolean])[] = [
     [
       'opens no upload',
@@ -514,7 +518,7 @@ describe('with a folder as the donor, before anything is deleted, it is found th
       return next();
     };
     await using move = await startMove({intercept});
-    const donor = ['--donor', move.folder.join('donor')];
+    const donor = ['--donor', move.directory.join('donor')];
     const planned = await move.plan(donor);
     expect([planned.code, planned.stdout.includes(code)]).toEqual([3, true]);
     isClosed = false;
@@ -530,7 +534,7 @@ describe('with a folder as the donor, before anything is deleted, it is found th
 
   test('names uploads without its port', async () => {
     await using move = await startMove({intercept: moveUploads});
-    const planned = await move.plan(['--donor', move.folder.join('donor')]);
+    const planned = await move.plan(['--donor', move.directory.join('donor')]);
     expect([planned.code, planned.stdout.includes('UPLOAD_REFUSED')]).toEqual([3, true]);
   });
 
@@ -539,7 +543,7 @@ describe('with a folder as the donor, before anything is deleted, it is found th
     const {storage} = move.rig.sandbox;
     const type = 'application/vnd.acme.odd.config.v1+json';
     await storeImage(storage, OLD as RepositoryPath, 'odd', [someBytes(10)], type);
-    const planned = await move.plan(['--donor', move.folder.join('donor')]);
+    const planned = await move.plan(['--donor', move.directory.join('donor')]);
     expect(planned.code).toBe(3);
     expect(planned.stdout).toMatch(/MANIFEST_REFUSED.*unknown media type/s);
   });
@@ -551,7 +555,7 @@ describe('with a folder as the donor, before anything is deleted, it is found th
       return [await storage.repositories(), await move.tagsAt(OLD)];
     };
     const before = await tree();
-    expect((await move.plan(['--donor', move.folder.join('donor')])).stdout).toContain(
+    expect((await move.plan(['--donor', move.directory.join('donor')])).stdout).toContain(
       'UPLOAD_READY',
     );
     expect(await tree()).toEqual(before);
@@ -578,7 +582,7 @@ describe("a rule that only the registry's token shows", () => {
   test('forbids the plan', async () => {
     await using move = await startMove({mode: 'metadata-db'});
     await protect(move);
-    const planned = await move.plan(['--donor', move.folder.join('donor')]);
+    const planned = await move.plan(['--donor', move.directory.join('donor')]);
     expect([planned.code, planned.stdout.includes('PROTECTED')]).toEqual([3, true]);
   });
 
@@ -587,7 +591,7 @@ describe("a rule that only the registry's token shows", () => {
     const intercept: Intercept = (exchange, next) =>
       isHidden ? hideRules(exchange, next) : next();
     await using move = await startMove({mode: 'metadata-db', intercept});
-    const donor = ['--donor', move.folder.join('donor')];
+    const donor = ['--donor', move.directory.join('donor')];
     expect((await move.plan(donor)).code).toBe(0);
     const image = `${move.rig.host}/${OLD}`;
     await move.rig.skopeo(['copy', `docker://${image}:v2.9.1`, `docker://${image}:free`]);
@@ -598,7 +602,7 @@ describe("a rule that only the registry's token shows", () => {
     expect(failed).toMatchObject({id: 'delete-old', error: {code: 'PROTECTED'}});
     expect((await move.tagsAt(OLD)).toSorted()).toEqual(['free', 'v2.9.1']);
     isHidden = true;
-    const planned = await move.plan([...donor.slice(0, 1), move.folder.join('donor2')]);
+    const planned = await move.plan([...donor.slice(0, 1), move.directory.join('donor2')]);
     expect([planned.code, planned.stdout.includes('PROTECTED')]).toEqual([3, true]);
   });
 });
@@ -635,11 +639,11 @@ describe('verify --donor after the donor was removed', () => {
   test.each([
     ['a project that the plan created', ['--donor', 'org/other/spare', '--create-donor']],
     ['a project that was there', ['--donor', 'org/other/parked']],
-    ['a folder', []],
+    ['a directory', []],
   ])('says so: %s', async (_what, donor) => {
     const projects = [...SEED.projects, {path: 'org/other/parked'}];
     await using move = await startMove({seed: {...SEED, projects}});
-    await move.plan(donor.length > 0 ? donor : ['--donor', move.folder.join('donor')]);
+    await move.plan(donor.length > 0 ? donor : ['--donor', move.directory.join('donor')]);
     expect((await move.apply(['--remove-donor'])).code).toBe(0);
     const told = toldError(await move.run(['verify', move.file, '--donor']));
     expect(told).toMatchObject({code: 'DONOR_ABSENT', exit: 1});
@@ -647,7 +651,7 @@ describe('verify --donor after the donor was removed', () => {
     expect(told.hint).toContain('new_org/build/app');
     expect((await move.run(['verify', move.file])).code).toBe(0);
     // Without the journal it is not known who did.
-    await rm(move.folder.join('move.journal.ndjson'));
+    await rm(move.directory.join('move.journal.ndjson'));
     const blind = await move.run(['verify', move.file, '--donor']);
     expect(blind.code).not.toBe(0);
     expect(blind.stderr).not.toContain('FORBIDDEN');

@@ -71,8 +71,8 @@ async function start(projects: Projects = PROJECTS) {
       },
     }),
   );
-  const folder = parts.use(await tempDirectory());
-  const plan = folder.join('group.plan.json');
+  const directory = parts.use(await tempDirectory());
+  const plan = directory.join('group.plan.json');
   const make = (to = 'new_org/', flags: readonly string[] = ['--donor', 'donors/parking']) =>
     run([
       'plan',
@@ -126,7 +126,7 @@ async function start(projects: Projects = PROJECTS) {
     watch: (look: (exchange: Exchange) => Promise<void>) => {
       watched.look = look;
     },
-    folder,
+    directory,
     plan,
     run,
     make,
@@ -384,7 +384,7 @@ test('a migration file moves a project and a group by one plan, one after the ot
     {path: 'org/build/app', images: [{...CHART, tag: 'v1'}]},
     {path: 'org/build/lib', images: [{...CHART, tag: 'v1'}]},
   ]);
-  const file = at.folder.join('transfers.yaml');
+  const file = at.directory.join('transfers.yaml');
   const moves = '[{project: org/single, to: new_org/}, {group: org/build, to: new_org/}]';
   const head = `version: 1\nkind: transfer\ngitlab: ${at.rig.url}\ndonor: donors/parking\n`;
   await writeFile(file, `${head}moves: ${moves}\n`);
@@ -407,7 +407,7 @@ test('a migration file moves a project and a group by one plan, one after the ot
 test('two runs at once: the second says so and changes nothing, and the first goes on', async () => {
   await using at = await start();
   await at.make();
-  const other = at.folder.join('other.plan.json');
+  const other = at.directory.join('other.plan.json');
   const gitlab = ['--gitlab', at.rig.url, '--progress', 'none', '--donor', 'donors/parking'];
   const wish = ['plan', 'transfer', 'org/build/app', '--to', 'new_org/'];
   expect((await run([...wish, ...gitlab, '--out', other])).code).toBe(0);

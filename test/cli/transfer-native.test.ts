@@ -56,12 +56,12 @@ async function startNative({
       ...(intercept && {intercept}),
     }),
   );
-  const folder = parts.use(await tempDirectory());
-  const file = folder.join('move.plan.json');
+  const directory = parts.use(await tempDirectory());
+  const file = directory.join('move.plan.json');
   const run = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
     transship(args, {
       env: {GITLAB_TOKEN: 'ada-api', ...env},
-      home: folder.path,
+      home: directory.path,
       patience: {everyMs: 1, limitMs: 5},
     });
   const wish = `plan transfer ${OLD} --to ${NEW} --gitlab ${rig.url} --progress none`;
@@ -73,7 +73,7 @@ async function startNative({
     file,
     run,
     planned,
-    journal: folder.join('move.journal.ndjson'),
+    journal: directory.join('move.journal.ndjson'),
     plan: async () => parsePlan(await readFile(file), file) as TransferPlan,
     tags: async (path: string) => [
       await manifests.tags(path as RepositoryPath),

@@ -66,9 +66,9 @@ async function start(settings = 'donor: donors/lot\ncreateDonor: true') {
         (await faults.refuse(exchange)) ? jsonReply(400, {message: 'not today'}) : await next(),
     }),
   );
-  const folder = parts.use(await tempDirectory());
-  const migration = folder.join('transfers.yaml');
-  const plan = folder.join('move.plan.json');
+  const directory = parts.use(await tempDirectory());
+  const migration = directory.join('transfers.yaml');
+  const plan = directory.join('move.plan.json');
   const write = (moves: readonly string[]) => {
     const head = ['version: 1', 'kind: transfer', `gitlab: ${rig.url}`, settings, 'moves:'];
     return writeFile(migration, `${[...head, ...moves.map((move) => `  - ${move}`)].join('\n')}\n`);
@@ -84,7 +84,7 @@ async function start(settings = 'donor: donors/lot\ncreateDonor: true') {
   return {
     rig,
     faults,
-    folder,
+    directory,
     migration,
     plan,
     write,
@@ -485,12 +485,12 @@ describe('a donor of several projects', () => {
     expect(donor).toBeGreaterThan(0);
     at.keep();
     const again = await at.apply('--remove-donor');
-    expect([again.code, again.stderr.includes('stays')]).toEqual([0, false]);
+    expect([again.code, again.stderr.includes('is kept')]).toEqual([0, false]);
     expect(await at.tags('new_org/lib')).toEqual(['v1']);
     expect(await at.idOf('donors/lot')).toBeUndefined();
   });
 
-  test('that is a folder has a folder for each of them', async () => {
+  test('that is a directory has a directory for each of them', async () => {
     await using parts = new AsyncDisposableStack();
     const donors = parts.use(await tempDirectory());
     const at = parts.use(await start(`donor: ${donors.join('all')}`));

@@ -53,7 +53,7 @@ const SEED = {
 
 const run = (...args: readonly string[]) => transship(args, {env: {GITLAB_TOKEN: 'ada-api'}});
 
-/** A GitLab, a folder for plans, and the command line. */
+/** A GitLab, a directory for plans, and the command line. */
 async function start() {
   await using parts = new AsyncDisposableStack();
   /** Refuses the requests that it says yes to. */
@@ -70,7 +70,7 @@ async function start() {
           : await next(),
     }),
   );
-  const folder = parts.use(await tempDirectory());
+  const directory = parts.use(await tempDirectory());
   const {manifests} = rig.sandbox.storage;
   const digest = await manifests.resolve(`${OLD}/cr` as RepositoryPath, 'v2.9.1' as Tag);
   const image = digest && (await manifests.get(`${OLD}/cr` as RepositoryPath, digest));
@@ -79,15 +79,15 @@ async function start() {
   return {
     rig,
     faults,
-    folder,
+    directory,
     run,
-    plan: folder.join('move.plan.json'),
-    journal: folder.join('move.journal.ndjson'),
-    donor: folder.join('donor'),
+    plan: directory.join('move.plan.json'),
+    journal: directory.join('move.journal.ndjson'),
+    donor: directory.join('donor'),
     planTo(file: string, ...donor: readonly string[]) {
-      const place = donor.length > 0 ? donor : ['--donor', folder.join('donor')];
+      const place = donor.length > 0 ? donor : ['--donor', directory.join('donor')];
       const wish = ['plan', 'transfer', OLD, '--to', 'new_org/build/', '--gitlab', rig.url];
-      return run(...wish, '--out', folder.join(file), ...place);
+      return run(...wish, '--out', directory.join(file), ...place);
     },
     /** Somebody pushes a tag to the old path. */
     async push(to: string): Promise<void> {
@@ -173,12 +173,17 @@ describe('a transfer that stopped after its deletions', () => {
     expect(again.message).toContain('2 tags of org/build/app are gone');
     expect(again.hint).toContain(`transship apply ${at.plan}`);
     expect(again.hint).toContain(`transship rollback ${at.plan}`);
-    const copy = ['plan', 'copy', `oci:${layoutDirectory('helm')}`, `oci:${at.folder.join('x')}`];
+    const copy = [
+      'plan',
+      'copy',
+      `oci:${layoutDirectory('helm')}`,
+      `oci:${at.directory.join('x')}`,
+    ];
     expect(toldError(await at.run(...copy, '--out', at.plan)).code).toBe('TRANSFER_UNFINISHED');
     expect(await readFile(at.plan, 'utf8')).toBe(before);
 
     // By the journal, whatever the donor is, and whatever else is beside it.
-    await promisify(execFile)('mkfifo', [at.folder.join('a.ndjson')]);
+    await promisify(execFile)('mkfifo', [at.directory.join('a.ndjson')]);
     const other = await at.planTo('other.plan.json', '--donor', 'donors/parking');
     expect(other.code).toBe(3);
     expect(other.stdout).toContain('TRANSFER_UNFINISHED');
@@ -189,14 +194,14 @@ describe('a transfer that stopped after its deletions', () => {
     const blind = await at.planTo('other.plan.json');
     expect(blind.code).toBe(3);
     expect(blind.stdout).toContain(`/${OLD}/cr:v2.9.1`);
-    expect(toldError(await at.run('apply', at.folder.join('other.plan.json'), '--yes')).exit).toBe(
-      3,
-    );
+    expect(
+      toldError(await at.run('apply', at.directory.join('other.plan.json'), '--yes')).exit,
+    ).toBe(3);
   });
 
-  test('forbids a plan in another folder with another donor, too, until it is at its end', async () => {
+  test('forbids a plan in another directory with another donor, too, until it is at its end', async () => {
     await using at = await stoppedAfterDeletion();
-    await mkdir(at.folder.join('elsewhere'));
+    await mkdir(at.directory.join('elsewhere'));
     const other = await at.planTo('elsewhere/other.plan.json', '--donor', 'donors/parking');
     expect(other.code).toBe(3);
     expect(other.stdout).toContain(`transship apply ${at.plan}`);
@@ -209,7 +214,7 @@ describe('a transfer that stopped after its deletions', () => {
     await using at = await start();
     await at.planTo('move.plan.json');
     at.faults.refuse = ({method, path}) => method === 'PUT' && path.endsWith('/transfer');
-    const journal = ['--journal', at.folder.join('of', 'the-move.ndjson')];
+    const journal = ['--journal', at.directory.join('of', 'the-move.ndjson')];
     expect((await at.run('apply', at.plan, '--yes', ...journal)).code).toBe(1);
     at.faults.refuse = () => false;
     const command = `transship apply ${at.plan} ${journal.join(' ')}`;
@@ -231,7 +236,7 @@ describe('a transfer that stopped after its deletions', () => {
     await using at = await start();
     await at.planTo('move.plan.json');
     at.faults.refuse = ({method, path}) => method === 'PUT' && path.endsWith('/transfer');
-    const journal = at.folder.join('of', 'the-move.ndjson');
+    const journal = at.directory.join('of', 'the-move.ndjson');
     const stopped = await at.run('apply', at.plan, '--yes', '--journal', journal);
     at.faults.refuse = () => false;
     const commands = ['apply', 'rollback'].map(
@@ -244,8 +249,13 @@ describe('a transfer that stopped after its deletions', () => {
     }
     // Another plan with the same journal is told the same.
     expect((await at.planTo('other.plan.json', '--donor', 'donors/parking')).code).toBe(3);
-    const taken = [at.folder.join('copy.plan.json'), '--journal', journal];
-    const copy = ['plan', 'copy', `oci:${layoutDirectory('helm')}`, `oci:${at.folder.join('x')}`];
+    const taken = [at.directory.join('copy.plan.json'), '--journal', journal];
+    const copy = [
+      'plan',
+      'copy',
+      `oci:${layoutDirectory('helm')}`,
+      `oci:${at.directory.join('x')}`,
+    ];
     expect((await at.run(...copy, '--out', taken[0] ?? '')).code).toBe(0);
     expect(toldError(await at.run('apply', ...taken)).hint).toContain(commands[0]);
 
@@ -256,11 +266,11 @@ describe('a transfer that stopped after its deletions', () => {
     expect(done.stdout).not.toContain('next');
   });
 
-  test('keeps another plan of its project, in another folder, from running meanwhile', async () => {
+  test('keeps another plan of its project, in another directory, from running meanwhile', async () => {
     await using at = await start();
     await at.planTo('move.plan.json');
-    await mkdir(at.folder.join('elsewhere'));
-    const other = at.folder.join('elsewhere', 'other.plan.json');
+    await mkdir(at.directory.join('elsewhere'));
+    const other = at.directory.join('elsewhere', 'other.plan.json');
     await at.planTo('elsewhere/other.plan.json', '--donor', 'donors/parking');
     const meanwhile: ProgramResult[] = [];
     at.faults.refuse = async ({method, path}) => {
@@ -282,7 +292,7 @@ describe('a transfer that stopped after its deletions', () => {
         `the project ${OLD} of ${at.rig.url} is in use by another run`,
       );
     }
-    expect(existsSync(at.folder.join('elsewhere', 'other.journal.ndjson'))).toBe(false);
+    expect(existsSync(at.directory.join('elsewhere', 'other.journal.ndjson'))).toBe(false);
   });
 
   test.each([
@@ -318,7 +328,7 @@ describe('a transfer that stopped after its deletions', () => {
     expect(await readFile(`${at.journal}.old`, 'utf8')).toContain('"rollback"');
   });
 
-  test('does not call it drift where its folder is not on this machine', async () => {
+  test('does not call it drift where its directory is not on this machine', async () => {
     await using at = await stoppedAfterDeletion();
     await rename(at.donor, `${at.donor}.elsewhere`);
     const error = toldError(await at.run('apply', at.plan, '--yes'));
@@ -369,15 +379,17 @@ describe('the cleanup policy', () => {
     await at.planTo('a.plan.json', '--donor', 'donors/parking');
     at.faults.refuse = ({method, path}) =>
       method === 'PUT' && path.includes('/v2/donors/') && path.includes('/manifests/');
-    const failed = await at.run('apply', at.folder.join('a.plan.json'), '--yes');
+    const failed = await at.run('apply', at.directory.join('a.plan.json'), '--yes');
     expect(failed.code).toBe(1);
-    expect(failed.stderr).toContain('the cleanup policy of org/build/app is on again');
+    expect(failed.stderr).toContain('the cleanup policy of org/build/app is enabled again');
     expect(failed.stdout).toContain('No images were deleted at the old path');
     expect(await at.isPolicyOn()).toBe(true);
     at.faults.refuse = () => false;
     await at.planTo('b.plan.json', '--donor', 'donors/parking');
-    expect((await at.run('apply', at.folder.join('b.plan.json'), '--yes')).code).toBe(0);
-    expect((await at.run('status', at.folder.join('b.plan.json'))).stdout).not.toContain('policy');
+    expect((await at.run('apply', at.directory.join('b.plan.json'), '--yes')).code).toBe(0);
+    expect((await at.run('status', at.directory.join('b.plan.json'))).stdout).not.toContain(
+      'policy',
+    );
   });
 
   test('that a killed run left off is told by status, and put back by the plan that follows', async () => {
@@ -408,7 +420,7 @@ describe('the cleanup policy', () => {
       expect(plan.stdout).toContain('POLICY_PAUSED_BEFORE');
       expect(plan.stdout).toMatch(/~ resume /);
     }
-    expect((await at.run('apply', at.folder.join('other.plan.json'), '--yes')).code).toBe(0);
+    expect((await at.run('apply', at.directory.join('other.plan.json'), '--yes')).code).toBe(0);
     const {json} = await at.rig.api('GET', `projects/${encodeURIComponent(NEW)}`);
     expect(json).toMatchObject({container_expiration_policy: POLICY});
   });
@@ -484,9 +496,9 @@ test('tags that were taken along are moved and verified without the journal', as
   // It is looked at like the others.
   await at.rig.sandbox.storage.manifests.untag(`${NEW}/cr` as RepositoryPath, 'late' as Tag);
   expect((await at.run('verify', at.plan)).code).toBe(2);
-  // Without the journal nothing says that the folder was made for this plan.
+  // Without the journal nothing says that the directory was made for this plan.
   const kept = await at.run('apply', at.plan, '--yes', '--remove-donor');
-  expect([kept.code, kept.stderr]).toEqual([0, expect.stringContaining(`${at.donor}/app stays`)]);
+  expect([kept.code, kept.stderr]).toEqual([0, expect.stringContaining(`${at.donor}/app is kept`)]);
   expect(await at.tags(`${NEW}/cr`)).toEqual(['late', 'v2.9.1']);
   expect(existsSync(at.donor)).toBe(true);
 });
@@ -530,7 +542,7 @@ describe('without the journal, after the deletions,', () => {
   });
 });
 
-test('a plan made anew in the same file removes the donor folder that the first one made', async () => {
+test('a plan made anew in the same file removes the donor directory that the first one made', async () => {
   await using at = await start();
   await at.planTo('move.plan.json');
   at.faults.refuse = ({method, path}) => method === 'POST' && path.endsWith('/blobs/uploads/');

@@ -27,10 +27,10 @@ const run = (...args: readonly string[]) => transship(args, {env: {GITLAB_TOKEN:
 async function planned() {
   await using parts = new AsyncDisposableStack();
   const rig = parts.use(await startRig({mode: 'legacy', seed: SEED}));
-  const folder = parts.use(await tempDirectory());
-  const file = folder.join('move.plan.json');
+  const directory = parts.use(await tempDirectory());
+  const file = directory.join('move.plan.json');
   const wish = `plan transfer org/build/app --to new_org/build/ --gitlab ${rig.url}`;
-  const plan = await run(...wish.split(' '), '--donor', folder.join('donor'), '--out', file);
+  const plan = await run(...wish.split(' '), '--donor', directory.join('donor'), '--out', file);
   expect(plan).toMatchObject({code: 0});
   const own = parts.move();
   return {rig, file, [Symbol.asyncDispose]: () => own.disposeAsync()};
@@ -93,8 +93,8 @@ test('once the project has moved, it is moved back with its images', async () =>
 });
 
 test('rolling back is for plans of transfers', async () => {
-  await using folder = await tempDirectory();
-  const file = folder.join('no.plan.json');
+  await using directory = await tempDirectory();
+  const file = directory.join('no.plan.json');
   await writeFile(file, '{}');
   expect((await transship(['rollback', file])).code).toBe(64);
 });

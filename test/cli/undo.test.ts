@@ -230,7 +230,7 @@ describe('rollback of deletions', () => {
     const {url, host} = sandbox;
     const a = await pushImage(url, repository, 'a', {layers: [Buffer.from('a')]});
     await plan(host, '--tag', '*');
-    const run = await apply('--undo', temp.join('missing/folder/undo'));
+    const run = await apply('--undo', temp.join('missing/directory/undo'));
     expect([run.code, run.stderr.includes('the undo file')]).toEqual([1, true]);
     expect(await tagsOf(url)).toEqual({a: a.digest});
   });

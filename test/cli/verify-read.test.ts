@@ -58,16 +58,16 @@ async function verify(...flags: readonly string[]) {
 }
 
 /** The file of a blob, wherever a registry has it. */
-async function fileOf(folder: string, digest: string): Promise<string> {
+async function fileOf(directory: string, digest: string): Promise<string> {
   const hex = digest.replace(/^.*:/, '');
-  const found = await readdir(folder, {recursive: true, withFileTypes: true});
+  const found = await readdir(directory, {recursive: true, withFileTypes: true});
   for (const entry of found) {
     const file = join(entry.parentPath, entry.name);
     const isNamed = file.endsWith(hex) || file.endsWith(`${hex}/data`);
     // Others only say that a repository has it.
     if (entry.isFile() && isNamed && (await stat(file)).size > 1000) return file;
   }
-  throw new Error(`${folder} does not have ${digest}`);
+  throw new Error(`${directory} does not have ${digest}`);
 }
 
 async function flipBit(file: string): Promise<void> {

@@ -196,7 +196,7 @@ test('a file of a layout that was cut short is damage, not a wrong size', async 
   expect(await readFile(file)).toEqual(layer);
 });
 
-test('a project moves with such an image by way of a folder', async () => {
+test('a project moves with such an image by way of a directory', async () => {
   const repository = `wrong/r${++count}`;
   await pushWrong(source, repository, (size) => size + 1, {parts: ['layer', 'config']});
   const temp = cleanup.use(await tempDirectory());

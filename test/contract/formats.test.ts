@@ -1,5 +1,8 @@
 import {readFile} from 'node:fs/promises';
 import {expect, test} from 'vitest';
+import {DOCUMENT_LIMITS, type JsonLimits} from '../../src/model/json.ts';
+import {MIGRATION_SIZE_LIMIT} from '../../src/plan/migration/yaml-source.ts';
+import {PLAN_LIMITS} from '../../src/plan/plan-file.ts';
 
 async function text(name: string): Promise<string> {
   return await readFile(new URL(`../../${name}`, import.meta.url), 'utf8');
@@ -33,4 +36,18 @@ test.each([
   const named = new Set((await text(page)).match(/[\w-]+/g));
   expect(words.size).toBeGreaterThan(7);
   expect([...words].filter((word) => !named.has(word))).toEqual([]);
+});
+
+const MIB = 1024 * 1024;
+
+function limitWords({size, values, depth}: JsonLimits): string {
+  return `${size / MIB} MiB, ${values.toLocaleString('en')} values, ${depth} levels`;
+}
+
+test.each([
+  ['plan', limitWords(PLAN_LIMITS)],
+  ['manifest, config, credentials, seed, faults', limitWords(DOCUMENT_LIMITS)],
+  ['migration file', `${MIGRATION_SIZE_LIMIT / MIB} MiB`],
+])('docs/security.md has the limits of a %s', async (file, limits) => {
+  expect(await text('docs/security.md')).toMatch(new RegExp(`^\\| ${file} \\| ${limits}\\b`, 'm'));
 });

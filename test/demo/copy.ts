@@ -6,7 +6,7 @@ import {fileURLToPath} from 'node:url';
 import {show, startSandboxProcess} from './program.ts';
 
 const layouts = fileURLToPath(new URL('../../fixtures/layouts/', import.meta.url));
-const folder = await mkdtemp(join(tmpdir(), 'transship-demo-'));
+const directory = await mkdtemp(join(tmpdir(), 'transship-demo-'));
 
 console.log('Two registries: one with images, one that is empty and asks for a login.');
 await using source = await startSandboxProcess([
@@ -60,9 +60,10 @@ const expected: (readonly [readonly string[], number])[] = [
 ];
 let asExpected = true;
 for (const [args, code] of expected) {
-  asExpected = (await show(folder, {...env, XDG_STATE_HOME: folder}, args)) === code && asExpected;
+  asExpected =
+    (await show(directory, {...env, XDG_STATE_HOME: directory}, args)) === code && asExpected;
 }
-await rm(folder, {recursive: true});
+await rm(directory, {recursive: true});
 console.log(
   asExpected
     ? '\nEvery image is at its new place, digest for digest, signatures included; applying again changed nothing.'

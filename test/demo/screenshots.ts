@@ -21,12 +21,12 @@ import {runProgram} from '../support/program.ts';
 
 /**
  * Reviews of plans of all kinds, as pages with their pictures in Chromium at two widths and in both colour schemes, and as
- * Markdown: `npm run screenshots [-- FOLDER [NAME…]]`.
+ * Markdown: `npm run screenshots [-- DIRECTORY [NAME…]]`.
  */
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-const [folder = 'screenshots', ...names] = process.argv.slice(2);
-await mkdir(folder, {recursive: true});
+const [directory = 'screenshots', ...names] = process.argv.slice(2);
+await mkdir(directory, {recursive: true});
 await provideTool('chromium');
 
 /** Something of everything: new, moved, there already. */
@@ -120,14 +120,14 @@ const plans: Readonly<Record<string, {readonly plan: Plan; readonly options?: Re
 for (const [name, {plan, options}] of Object.entries(plans)) {
   if (names.length > 0 && !names.includes(name)) continue;
   const all = {planFile: 'acme.plan.json', ...options};
-  const file = join(folder, `${name}.html`);
+  const file = join(directory, `${name}.html`);
   await writeFile(file, renderPlan(plan, 'html', all));
-  await writeFile(join(folder, `${name}.md`), renderPlan(plan, 'markdown', all));
+  await writeFile(join(directory, `${name}.md`), renderPlan(plan, 'markdown', all));
   await using page = await openPage(file);
   for (const width of [390, 1280]) {
     for (const scheme of ['light', 'dark'] as const) {
       await page.look(width, scheme);
-      const picture = join(folder, `${name}-${width}-${scheme}.png`);
+      const picture = join(directory, `${name}-${width}-${scheme}.png`);
       await writeFile(picture, await page.screenshot(2000));
       process.stdout.write(`${picture}\n`);
     }

@@ -11,9 +11,9 @@ import {gaps, type LoggedEvent} from '../../src/sandbox/gitlab/event-log.ts';
 import {show, showUntil, startSandboxProcess} from './program.ts';
 
 const seed = fileURLToPath(new URL('../../plans/sandbox.yaml', import.meta.url));
-const folder = await mkdtemp(join(tmpdir(), 'transship-demo-'));
-const eventFile = join(folder, 'events.ndjson');
-const env = {...process.env, GITLAB_TOKEN: 'sandbox-owner', XDG_STATE_HOME: folder};
+const directory = await mkdtemp(join(tmpdir(), 'transship-demo-'));
+const eventFile = join(directory, 'events.ndjson');
+const env = {...process.env, GITLAB_TOKEN: 'sandbox-owner', XDG_STATE_HOME: directory};
 
 console.log('A GitLab-like instance whose registry cannot move images by itself.');
 let asExpected = true;
@@ -29,7 +29,7 @@ const faults: readonly FaultRuleInput[] = [
     fault: {kind: 'stall', body: 'request', after: 0, gate: 'never'},
   },
 ];
-const faultFile = join(folder, 'faults.json');
+const faultFile = join(directory, 'faults.json');
 await writeFile(faultFile, JSON.stringify(faults));
 {
   await using gitlab = await startSandboxProcess([
@@ -46,23 +46,25 @@ await writeFile(faultFile, JSON.stringify(faults));
   const plan = ['plan', 'transfer', 'org/build/sample_project'];
   const to = ['--to', 'new_org/build/new_sample_project', '--gitlab', `http://${gitlab.host}`];
   const donor = ['--donor', 'donors/parking', '--create-donor'];
-  expect((await show(folder, env, [...plan, ...to, ...donor, '--out', 'move.plan.json'])) === 0);
-  expect((await show(folder, env, ['show', 'move.plan.json'])) === 0);
+  expect((await show(directory, env, [...plan, ...to, ...donor, '--out', 'move.plan.json'])) === 0);
+  expect((await show(directory, env, ['show', 'move.plan.json'])) === 0);
   const apply = ['apply', 'move.plan.json', '--yes', '--progress', 'json'];
   console.log('\nThe run is killed once the old path is empty:');
-  expect(await showUntil(folder, env, apply, /"step":"delete-old","outcome":"done"/));
-  expect((await show(folder, env, ['status', 'move.plan.json'])) === 0);
+  expect(await showUntil(directory, env, apply, /"step":"delete-old","outcome":"done"/));
+  expect((await show(directory, env, ['status', 'move.plan.json'])) === 0);
   console.log('\nApplied again, it goes on:');
-  expect((await show(folder, env, ['apply', 'move.plan.json', '--yes'])) === 0);
-  expect((await show(folder, env, ['verify', 'move.plan.json'])) === 0);
-  expect((await show(folder, env, ['apply', 'move.plan.json', '--yes', '--remove-donor'])) === 0);
+  expect((await show(directory, env, ['apply', 'move.plan.json', '--yes'])) === 0);
+  expect((await show(directory, env, ['verify', 'move.plan.json'])) === 0);
+  expect(
+    (await show(directory, env, ['apply', 'move.plan.json', '--yes', '--remove-donor'])) === 0,
+  );
 }
 const lines = (await readFile(eventFile, 'utf8')).trimEnd().split('\n');
 const events = lines.map((line) => JSON.parse(line) as LoggedEvent);
 console.log(`\nWhat the instance wrote down:\n${events.map(eventLine).join('\n')}`);
 const lost = gaps(events);
 const moved = events.some(({kind}) => kind === 'project-moved');
-await rm(folder, {recursive: true});
+await rm(directory, {recursive: true});
 asExpected &&= lost.length === 0 && moved;
 console.log(
   asExpected

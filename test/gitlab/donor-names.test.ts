@@ -6,7 +6,7 @@ import {donorNames} from '../../src/gitlab/preflight/donor.ts';
 const HOST = 'registry.test';
 const PROJECT = {id: 12, path: 'App'};
 const parking = {kind: 'project', path: 'Donors/Parking', id: 20, namespaceId: 7} as const;
-const folder = {kind: 'directory', path: '/donor'} as const;
+const directory = {kind: 'directory', path: '/donor'} as const;
 
 const component = fc.constantFrom('a', 'b', 'a__b', 'a__b__c', 'a-b', 'p12', 'c'.repeat(60));
 const below = fc.array(component, {maxLength: 2}).map((parts) => parts.join('/'));
@@ -22,8 +22,8 @@ describe('the places of images at the donor', () => {
     ]);
   });
 
-  it('are layouts side by side in a folder', () => {
-    const found = donorNames(folder, HOST, PROJECT, ['', 'tools/lint']);
+  it('are layouts side by side in a directory', () => {
+    const found = donorNames(directory, HOST, PROJECT, ['', 'tools/lint']);
     expect([...found.values()]).toEqual(['oci:/donor/app', 'oci:/donor/app.tools__lint']);
   });
 
@@ -37,7 +37,7 @@ describe('the places of images at the donor', () => {
   it('are valid, and each of another repository, whatever the names', () => {
     fc.assert(
       fc.property(names, (given) => {
-        for (const donor of [parking, folder]) {
+        for (const donor of [parking, directory]) {
           const found = donorNames(donor, HOST, PROJECT, given);
           expect(found.size).toBe(given.length);
           expect(new Set(found.values()).size).toBe(given.length);

@@ -59,7 +59,7 @@ function insecure(...hosts: string[]): HostSet {
   return new HostSet('--insecure', hosts);
 }
 
-/** A `certs.d` with one folder of these files. */
+/** A `certs.d` with one directory of these files. */
 async function certsDir(
   parent: string,
   host: string,
@@ -106,14 +106,14 @@ test('hosts without files of their own share what is made of the authorities', a
   for (const other of others) expect(other.secureContext).not.toBe(one?.secureContext);
 });
 
-test('a .crt in the folder of the host is trusted for that host', async () => {
+test('a .crt in the directory of the host is trusted for that host', async () => {
   await using server = await tlsServer();
   await using temp = await tempDirectory();
   const dir = await certsDir(temp.path, server.host, {'ca.crt': tls.authority.cert});
   expect(await statusOf(server.host, {certsDirs: [temp.join('none'), dir]})).toBe(200);
 });
 
-test('a .crt in the folder of another port of the host is not trusted', async () => {
+test('a .crt in the directory of another port of the host is not trusted', async () => {
   await using server = await tlsServer();
   await using temp = await tempDirectory();
   const dir = await certsDir(temp.path, '127.0.0.1', {'ca.crt': tls.authority.cert});
@@ -122,7 +122,7 @@ test('a .crt in the folder of another port of the host is not trusted', async ()
   });
 });
 
-test('a server that wants a client certificate gets the one of the folder', async () => {
+test('a server that wants a client certificate gets the one of the directory', async () => {
   const ca = tls.authority.cert;
   await using server = await tlsServer({requestCert: true, rejectUnauthorized: false, ca});
   await using temp = await tempDirectory();
@@ -157,9 +157,9 @@ test.each([
   ['https://registry-1.docker.io', 'docker.io'],
   ['https://registry.example.com', 'registry.example.com:443'],
   ['https://registry.example.com:5050', 'registry.example.com:5050'],
-])('%s has the folder %s', async (origin, folder) => {
+])('%s has the directory %s', async (origin, directory) => {
   await using temp = await tempDirectory();
-  const dir = await certsDir(temp.path, folder, {'ca.crt': tls.authority.cert});
+  const dir = await certsDir(temp.path, directory, {'ca.crt': tls.authority.cert});
   const {ca} = await tlsFromFiles({certsDirs: [dir], insecure: insecure()})(origin);
   expect(ca).toContain(tls.authority.cert.trim());
 });

@@ -54,7 +54,7 @@ test.each(Object.keys(plans))(
     // The schemas take fields that they do not know; the types of the same package do not.
     await using temp = await tempDirectory();
     const file = temp.join('objects.ts');
-    // Whatever folder it is in: types without an ending are found from CommonJS.
+    // Whatever directory it is in: types without an ending are found from CommonJS.
     await writeFile(temp.join('package.json'), '{}');
     const lines = objects.map(({kind: type, ...rest}, at) => {
       const json = JSON.stringify({...rest, kind: type});

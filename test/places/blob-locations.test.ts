@@ -6,12 +6,12 @@ import type {RepositoryPath} from '../../src/model/reference.ts';
 import {BlobLocations} from '../../src/places/blob-locations.ts';
 import {tempDirectory} from '../support/temp.ts';
 
-let folder: string;
+let directory: string;
 
 beforeEach(async () => {
   const temp = await tempDirectory();
   onTestFinished(() => temp[Symbol.asyncDispose]());
-  folder = temp.join('cache', 'blobs');
+  directory = temp.join('cache', 'blobs');
 });
 
 const LAYER = blob('layer');
@@ -29,7 +29,7 @@ async function inProcess<T>(
   work: (locations: BlobLocations) => T | Promise<T>,
   limit?: number,
 ): Promise<T> {
-  await using locations = new BlobLocations(folder, limit);
+  await using locations = new BlobLocations(directory, limit);
   return await work(locations);
 }
 
@@ -38,7 +38,7 @@ function found(path: string, digest = LAYER, registry?: string) {
 }
 
 async function files(): Promise<readonly string[]> {
-  return (await readdir(folder)).map((name) => join(folder, name));
+  return (await readdir(directory)).map((name) => join(directory, name));
 }
 
 test('a later process finds where a blob was seen, and not in the repository that wants it', async () => {
@@ -86,8 +86,8 @@ test('what is known is not written again', async () => {
 });
 
 test('two processes at once lose nothing', async () => {
-  await using first = new BlobLocations(folder);
-  await using second = new BlobLocations(folder);
+  await using first = new BlobLocations(directory);
+  await using second = new BlobLocations(directory);
   expect(await first.find(at('x'), LAYER)).toBeUndefined();
   expect(await second.find(at('x'), LAYER)).toBeUndefined();
   for (let n = 0; n < 100; n++) {
@@ -157,17 +157,17 @@ test('no link is followed', async () => {
   await inProcess((locations) => locations.add(at('team/a'), LAYER));
   const [file = ''] = await files();
   const content = await readFile(file);
-  const elsewhere = join(folder, '..', 'elsewhere');
+  const elsewhere = join(directory, '..', 'elsewhere');
   await writeFile(elsewhere, content);
-  await mkdir(`${folder}2`);
-  await symlink(elsewhere, file.replace(folder, `${folder}2`));
-  folder = `${folder}2`;
+  await mkdir(`${directory}2`);
+  await symlink(elsewhere, file.replace(directory, `${directory}2`));
+  directory = `${directory}2`;
   expect(await found('team/b')).toBeUndefined();
 });
 
-test('a folder that cannot be made is no failure', async () => {
-  await mkdir(join(folder, '..'), {recursive: true});
-  await writeFile(folder, 'in the way');
+test('a directory that cannot be made is no failure', async () => {
+  await mkdir(join(directory, '..'), {recursive: true});
+  await writeFile(directory, 'in the way');
   await inProcess((locations) => locations.add(at('team/a'), LAYER));
   expect(await found('team/b')).toBeUndefined();
 });
@@ -175,7 +175,7 @@ test('a folder that cannot be made is no failure', async () => {
 test('files are for their owner alone, and tell no registry by name', async () => {
   await inProcess((locations) => locations.add(at('team/a'), LAYER));
   const [file = ''] = await files();
-  expect((await stat(folder)).mode & 0o777).toBe(0o700);
+  expect((await stat(directory)).mode & 0o777).toBe(0o700);
   expect((await stat(file)).mode & 0o777).toBe(0o600);
   expect(file).not.toContain('example');
 });

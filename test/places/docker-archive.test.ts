@@ -43,8 +43,8 @@ function unpacked(bytes: Buffer): Buffer {
 }
 
 /** The images of a layout, each blob checked, and each layer with its diff id. Nothing of the code under test reads them. */
-async function imagesIn(folder: string): Promise<readonly FoundImage[]> {
-  const files = await LayoutFiles.open(folder);
+async function imagesIn(directory: string): Promise<readonly FoundImage[]> {
+  const files = await LayoutFiles.open(directory);
   const found: FoundImage[] = [];
   for (const entry of files.entries) {
     const manifest = JSON.parse(String(await files.read(entry.digest))) as FoundImage['manifest'];
@@ -154,7 +154,7 @@ describe('an archive of skopeo', () => {
     }
   });
 
-  test('is read while it is compressed, and nothing is left in the temporary folder', async () => {
+  test('is read while it is compressed, and nothing is left in the temporary directory', async () => {
     await using temp = await tempDirectory();
     const file = await saved(temp);
     await writeFile(temp.join('saved.tar.gz'), gzipSync(await readFile(file)));
@@ -272,7 +272,7 @@ describe('an archive by hand', () => {
       ],
     ],
     [
-      'folders',
+      'directories',
       [
         ['./a.tar', ONE],
         ['b.tar', TWO],

@@ -36,8 +36,8 @@ interface Found {
   readonly config: string;
 }
 
-async function imagesIn(folder: string): Promise<readonly Found[]> {
-  const files = await LayoutFiles.open(folder);
+async function imagesIn(directory: string): Promise<readonly Found[]> {
+  const files = await LayoutFiles.open(directory);
   return await Promise.all(
     files.entries.map(async (entry) => {
       const bytes = await files.read(entry.digest);

@@ -57,7 +57,7 @@ function holder(path: string, then: string) {
   return runProgram(process.execPath, ['--input-type=module', '-e', script, path]);
 }
 
-test('what is in a folder that a link leads to is not taken for an owner', async () => {
+test('what is in a directory that a link leads to is not taken for an owner', async () => {
   await using temp = await tempDirectory();
   await plant(temp.join('elsewhere'), 'of somebody');
   await symlink(temp.join('elsewhere'), temp.join('lock'));

@@ -14,11 +14,11 @@ const corpus = await readCorpus();
 const BUSYBOX = `oci:${layoutDirectory('busybox')}`;
 const SIGNED = `oci:${layoutDirectory('signed')}`;
 
-/** What is in a folder, by name; the scratch folder is left out. */
-async function contentOf(folder: string): Promise<ReadonlyMap<string, string>> {
+/** What is in a directory, by name; the scratch directory is left out. */
+async function contentOf(directory: string): Promise<ReadonlyMap<string, string>> {
   const found = new Map<string, string>();
-  for (const name of (await readdir(folder)).sort())
-    if (name !== '.transship') found.set(name, digestOf(await readFile(join(folder, name))));
+  for (const name of (await readdir(directory)).sort())
+    if (name !== '.transship') found.set(name, digestOf(await readFile(join(directory, name))));
   return found;
 }
 
@@ -26,9 +26,9 @@ async function entriesOf(layout: string): Promise<readonly string[]> {
   return (await LayoutFiles.open(layout)).entries.map(({digest}) => digest).sort();
 }
 
-async function blobIn(folder: string): Promise<string> {
-  const name = (await readdir(folder)).find((each) => /^[a-f0-9]{64}$/.test(each));
-  return join(folder, name ?? '');
+async function blobIn(directory: string): Promise<string> {
+  const name = (await readdir(directory)).find((each) => /^[a-f0-9]{64}$/.test(each));
+  return join(directory, name ?? '');
 }
 
 /** A directory as skopeo writes it. */
@@ -88,10 +88,10 @@ test.each(IMAGES)('skopeo reads and writes the image %s:%s as we do', async (lay
 test('signatures and referrers go into a directory and come out again', async () => {
   await using temp = await tempDirectory();
   for (const layout of ['signed', 'referrers'] as const) {
-    const [folder, out] = [temp.join(layout), temp.join(`${layout}-out`)];
+    const [directory, out] = [temp.join(layout), temp.join(`${layout}-out`)];
     await copied(`oci:${layoutDirectory(layout)}:1.0`, `oci:${temp.join(`${layout}-direct`)}`);
-    await copied(`oci:${layoutDirectory(layout)}:1.0`, `dir:${folder}`);
-    await copied(`dir:${folder}`, `oci:${out}`);
+    await copied(`oci:${layoutDirectory(layout)}:1.0`, `dir:${directory}`);
+    await copied(`dir:${directory}`, `oci:${out}`);
     expect(await entriesOf(out)).toEqual(await entriesOf(temp.join(`${layout}-direct`)));
   }
 });
@@ -156,16 +156,19 @@ describe('where an image is there already', () => {
   });
 });
 
-describe('a folder is not written to that', () => {
+describe('a directory is not written to that', () => {
   test.each([
-    ['has other files', async (folder: string) => await writeFile(join(folder, 'notes'), 'mine')],
+    [
+      'has other files',
+      async (directory: string) => await writeFile(join(directory, 'notes'), 'mine'),
+    ],
     [
       'has a version of something else',
-      async (folder: string) => await writeFile(join(folder, 'version'), '2.0\n'),
+      async (directory: string) => await writeFile(join(directory, 'version'), '2.0\n'),
     ],
     [
       'is an image layout',
-      async (folder: string) => await cp(layoutDirectory('helm'), folder, {recursive: true}),
+      async (directory: string) => await cp(layoutDirectory('helm'), directory, {recursive: true}),
     ],
   ])('%s', async (_what, fill) => {
     await using temp = await tempDirectory();
@@ -208,12 +211,14 @@ describe('a directory', () => {
     await using temp = await tempDirectory();
     await skopeo(['copy', '--all', `${BUSYBOX}:1.35`, `dir:${temp.join('d')}`]);
     await rm(temp.join('d', 'manifest.json'));
-    for (const folder of [temp.join('d'), temp.join('none')]) {
-      const told = toldError(await transship(['copy', `dir:${folder}`, `oci:${temp.join('o')}`]));
+    for (const directory of [temp.join('d'), temp.join('none')]) {
+      const told = toldError(
+        await transship(['copy', `dir:${directory}`, `oci:${temp.join('o')}`]),
+      );
       expect(told).toMatchObject({
         code: 'TAG_NOT_FOUND',
         exit: 1,
-        message: `dir:${folder} contains no image`,
+        message: `dir:${directory} contains no image`,
       });
     }
     await copied(`${BUSYBOX}:1.35`, `dir:${temp.join('d')}`);
@@ -248,14 +253,14 @@ describe('of a directory from somebody else', () => {
     ['the version', /^version$/],
   ])('a link that leads out of it is not followed: %s', async (_what, pattern) => {
     await using temp = await tempDirectory();
-    const folder = await givenDirectory(temp);
-    const name = (await readdir(folder)).find((each) => pattern.test(each)) ?? '';
-    await rename(join(folder, name), temp.join('secret'));
-    await symlink(temp.join('secret'), join(folder, name));
-    const result = await transship(['copy', `dir:${folder}`, `oci:${temp.join('out')}`]);
+    const directory = await givenDirectory(temp);
+    const name = (await readdir(directory)).find((each) => pattern.test(each)) ?? '';
+    await rename(join(directory, name), temp.join('secret'));
+    await symlink(temp.join('secret'), join(directory, name));
+    const result = await transship(['copy', `dir:${directory}`, `oci:${temp.join('out')}`]);
     expect(result.code).not.toBe(0);
     expect(result.stdout + result.stderr).toContain('is a link to a file outside of');
-    const back = await transship(['copy', `${BUSYBOX}:1.35`, `dir:${folder}`]);
+    const back = await transship(['copy', `${BUSYBOX}:1.35`, `dir:${directory}`]);
     expect(back.code).not.toBe(0);
     expect(digestOf(await readFile(temp.join('secret')))).not.toBe(digestOf(''));
   });
@@ -265,20 +270,22 @@ describe('of a directory from somebody else', () => {
     ['a manifest without end', 'manifest.json', ' '.repeat(5 * 1024 * 1024), 'MANIFEST_TOO_LARGE'],
   ])('%s is told', async (_what, name, text, code) => {
     await using temp = await tempDirectory();
-    const folder = await givenDirectory(temp);
-    await writeFile(join(folder, name), text);
-    const told = toldError(await transship(['copy', `dir:${folder}`, `oci:${temp.join('out')}`]));
+    const directory = await givenDirectory(temp);
+    await writeFile(join(directory, name), text);
+    const told = toldError(
+      await transship(['copy', `dir:${directory}`, `oci:${temp.join('out')}`]),
+    );
     expect(told.code).toBe(code);
   });
 
   test('a changed blob is not passed on', async () => {
     await using temp = await tempDirectory();
-    const folder = await givenDirectory(temp);
-    const blob = await blobIn(folder);
+    const directory = await givenDirectory(temp);
+    const blob = await blobIn(directory);
     const bytes = await readFile(blob);
     bytes[0] = (bytes[0] ?? 0) ^ 1;
     await writeFile(blob, bytes);
-    const result = await transship(['copy', `dir:${folder}`, `oci:${temp.join('out')}`]);
+    const result = await transship(['copy', `dir:${directory}`, `oci:${temp.join('out')}`]);
     expect(result.code).toBe(1);
     expect(result.stdout).toContain('BLOB_DIGEST_MISMATCH');
     const {entries} = await LayoutFiles.open(temp.join('out'));
@@ -305,9 +312,9 @@ const WRITER = `
   const {ImageDirectory} = await import('${SOURCES}places/image-directory.ts');
   const {parseManifest} = await import('${SOURCES}model/manifest.ts');
   const {digestOf} = await import('${SOURCES}model/digest.ts');
-  const [folder, enough] = process.argv.slice(1);
+  const [path, enough] = process.argv.slice(1);
   const call = {signal: new AbortController().signal};
-  const directory = new ImageDirectory(folder, 'destination');
+  const directory = new ImageDirectory(path, 'destination');
   for (let number = 1; ; number += 1) {
     const bytes = Buffer.from('{"number":' + number + '}');
     const config = {mediaType: 'text/plain', digest: digestOf(bytes), size: bytes.byteLength};

@@ -33,7 +33,7 @@ const file = (of: string): string => join(directory, 'blobs/sha256', of.slice(7)
 
 const openBlob = () => Promise.resolve(Buffer.from('blob'));
 
-/** Moves a file or folder of the layout out of it, and leaves a link in its place. */
+/** Moves a file or directory of the layout out of it, and leaves a link in its place. */
 async function linkOut(path: string): Promise<void> {
   const away = join(outside, 'away');
   await rename(path, away);
@@ -82,7 +82,7 @@ describe('a link that leads out of the layout is not read:', () => {
   });
 });
 
-describe('a folder outside is not written to by way of', () => {
+describe('a directory outside is not written to by way of', () => {
   const bytes = Buffer.from('{"schemaVersion":2,"manifests":[]}');
   const manifest = parseManifest(bytes, undefined, undefined, 'local');
   const blob = {mediaType: '', digest: digestOf('blob'), size: 4};
@@ -97,7 +97,7 @@ describe('a folder outside is not written to by way of', () => {
   });
 });
 
-test('a folder that is empty yet is written to, however it is named', async () => {
+test('a directory that is empty yet is written to, however it is named', async () => {
   const name = relative(process.cwd(), outside);
   for (const path of [`./${name}`, `${name}/`, `${outside}/.`]) {
     const layout = new OciLayout(path);

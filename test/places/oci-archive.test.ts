@@ -29,38 +29,38 @@ import {transship} from '../support/transship.ts';
 
 const BUSYBOX = `oci:${layoutDirectory('busybox')}`;
 
-/** The names below a folder that are not our own scratch space. */
+/** The names below a directory that are not our own scratch space. */
 async function filesOf(directory: string): Promise<readonly string[]> {
   const names = await readdir(directory, {recursive: true});
   return names.filter((name) => !name.startsWith('.transship')).sort();
 }
 
 test('keeps every image on the way into an archive and out of it', async () => {
-  await using folder = await tempDirectory();
-  const archive = `oci-archive:${folder.join('a.tar')}`;
+  await using directory = await tempDirectory();
+  const archive = `oci-archive:${directory.join('a.tar')}`;
   expect((await transship(['copy', BUSYBOX, archive])).code).toBe(0);
-  expect(await filesOf(folder.path)).toEqual(['a.tar']);
+  expect(await filesOf(directory.path)).toEqual(['a.tar']);
 
-  expect((await transship(['copy', archive, `oci:${folder.join('out')}`])).code).toBe(0);
+  expect((await transship(['copy', archive, `oci:${directory.join('out')}`])).code).toBe(0);
 
   const {tags} = (await readCorpus()).busybox;
   for (const [tag, {digest}] of Object.entries(tags)) {
-    const args = ['inspect', '--raw', `oci:${folder.join('out')}:${tag}`];
+    const args = ['inspect', '--raw', `oci:${directory.join('out')}:${tag}`];
     const {stdout} = await skopeo(args);
     expect(`sha256:${createHash('sha256').update(stdout).digest('hex')}`).toBe(digest);
   }
 });
 
 test('adds to an archive that is there', async () => {
-  await using folder = await tempDirectory();
-  const archive = `oci-archive:${folder.join('a.tar')}`;
+  await using directory = await tempDirectory();
+  const archive = `oci-archive:${directory.join('a.tar')}`;
   await transship(['copy', `${BUSYBOX}:1.35`, `${archive}:first`]);
   await transship(['copy', `${BUSYBOX}:1.35-amd64`, `${archive}:second`]);
   const plan = await transship([
     'plan',
     'copy',
     archive,
-    `oci:${folder.join('x')}`,
+    `oci:${directory.join('x')}`,
     '--format',
     'json',
   ]);
@@ -73,12 +73,12 @@ describe('a compressed archive', () => {
     ['gzip', gzipSync],
     ['zstd', zstdCompressSync],
   ])('by %s is read as it is, and told where it is truncated', async (_name, compress) => {
-    await using folder = await tempDirectory();
-    const [plain, file] = [folder.join('a.tar'), folder.join('a.tar.z')];
+    await using directory = await tempDirectory();
+    const [plain, file] = [directory.join('a.tar'), directory.join('a.tar.z')];
     await transship(['copy', `${BUSYBOX}:1.35-amd64`, `oci-archive:${plain}:one`]);
     const bytes = await readFile(plain);
     await writeFile(file, compress(bytes));
-    const to = `oci:${folder.join('out')}`;
+    const to = `oci:${directory.join('out')}`;
     expect((await transship(['copy', `oci-archive:${file}:one`, to])).code).toBe(0);
     const {stdout} = await skopeo(['inspect', '--raw', `${to}:one`]);
     const {digest} = (await readCorpus()).busybox.tags['1.35-amd64'] ?? {};
@@ -98,8 +98,8 @@ describe('a compressed archive', () => {
   });
 
   test('that Node cannot read is named', async () => {
-    await using folder = await tempDirectory();
-    const file = folder.join('a.tar.xz');
+    await using directory = await tempDirectory();
+    const file = directory.join('a.tar.xz');
     await writeFile(file, Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0, 4]));
     const told = toldError(await transship(['copy', `oci-archive:${file}`, 'oci:x']));
     expect(told).toMatchObject({code: 'FILE_INVALID', exit: 64});
@@ -107,14 +107,14 @@ describe('a compressed archive', () => {
   });
 
   test('does not fill the disk', async () => {
-    await using folder = await tempDirectory();
+    await using directory = await tempDirectory();
     await using temporary = await tempDirectory();
-    const file = folder.join('a.tar.gz');
+    const file = directory.join('a.tar.gz');
     const archive = pack();
     archive.entry({name: `blobs/sha256/${'a'.repeat(64)}`}, Buffer.alloc(100 * 1024 * 1024));
     archive.finalize();
     await pipeline(archive, createGzip(), createWriteStream(file));
-    const copy = ['copy', `oci-archive:${file}`, `oci:${folder.join('out')}`];
+    const copy = ['copy', `oci-archive:${file}`, `oci:${directory.join('out')}`];
     const told = toldError(await runCli(copy, {env: {TMPDIR: temporary.path}}));
     expect(told).toMatchObject({code: 'FILE_INVALID', exit: 64});
     expect(told.message).toContain('decompress it first');
@@ -123,26 +123,32 @@ describe('a compressed archive', () => {
 });
 
 test('a file that is missing, or no archive, is told', async () => {
-  await using folder = await tempDirectory();
-  await writeFile(folder.join('text.tar'), 'this is no tar file, but long enough'.repeat(40));
-  const to = `oci:${folder.join('out')}`;
-  const missing = await transship(['copy', `oci-archive:${folder.join('none.tar')}`, to]);
+  await using directory = await tempDirectory();
+  await writeFile(directory.join('text.tar'), 'this is no tar file, but long enough'.repeat(40));
+  const to = `oci:${directory.join('out')}`;
+  const missing = await transship(['copy', `oci-archive:${directory.join('none.tar')}`, to]);
   expect(toldError(missing)).toMatchObject({code: 'FILE_UNREADABLE', exit: 64});
-  const other = await transship(['copy', `oci-archive:${folder.join('text.tar')}`, to]);
+  const other = await transship(['copy', `oci-archive:${directory.join('text.tar')}`, to]);
   expect(toldError(other)).toMatchObject({code: 'FILE_INVALID', exit: 64});
 });
 
 test.each([1, 600, 5_000, 700_000])(
   'an archive without its last %i bytes is told, and leaves nothing',
   async (cut) => {
-    await using folder = await tempDirectory();
-    const file = folder.join('a.tar');
+    await using directory = await tempDirectory();
+    const file = directory.join('a.tar');
     await transship(['copy', `${BUSYBOX}:1.35-amd64`, `oci-archive:${file}`]);
     // Two blocks of zeros end an archive, and are missed by nobody.
     await truncate(file, (await stat(file)).size - 1024 - cut);
     await using temporary = await tempDirectory();
     const env = {TMPDIR: temporary.path};
-    const copy = ['copy', `oci-archive:${file}`, `oci:${folder.join('out')}`, '--progress', 'json'];
+    const copy = [
+      'copy',
+      `oci-archive:${file}`,
+      `oci:${directory.join('out')}`,
+      '--progress',
+      'json',
+    ];
     const run = await runCli(copy, {env});
     expect(run.code).toBe(64);
     const told = run.stderr
@@ -153,57 +159,59 @@ test.each([1, 600, 5_000, 700_000])(
     expect(await readdir(temporary.path)).toEqual([]);
     const add = await runCli(['copy', `${BUSYBOX}:1.35`, `oci-archive:${file}`], {env});
     expect(add).toMatchObject({code: 64});
-    expect(await filesOf(folder.path)).toEqual(['a.tar']);
+    expect(await filesOf(directory.path)).toEqual(['a.tar']);
   },
 );
 
 test('an archive that is shorter than an entry says is told', async () => {
-  await using folder = await tempDirectory();
+  await using directory = await tempDirectory();
   const archive = pack();
   archive.entry({name: 'index.json', size: 2 ** 40});
   const [header] = await once(archive, 'data');
   archive.destroy();
-  await writeFile(folder.join('a.tar'), Buffer.concat([header as Buffer, Buffer.alloc(4096)]));
+  await writeFile(directory.join('a.tar'), Buffer.concat([header as Buffer, Buffer.alloc(4096)]));
   const run = await transship([
     'copy',
-    `oci-archive:${folder.join('a.tar')}`,
-    `oci:${folder.join('o')}`,
+    `oci-archive:${directory.join('a.tar')}`,
+    `oci:${directory.join('o')}`,
   ]);
   expect(toldError(run)).toMatchObject({code: 'FILE_INVALID', exit: 64});
 });
 
 test('an archive ends where its blocks of zeros begin, however many there are', async () => {
-  await using folder = await tempDirectory();
-  const file = folder.join('a.tar');
+  await using directory = await tempDirectory();
+  const file = directory.join('a.tar');
   await copyTo(file);
   // A file with a hole: 8 TiB, none of which are on the disk.
   await truncate(file, 2 ** 43);
-  const run = await transship(['copy', `oci-archive:${file}`, `oci:${folder.join('out')}`]);
+  const run = await transship(['copy', `oci-archive:${file}`, `oci:${directory.join('out')}`]);
   expect(run).toMatchObject({code: 0});
 });
 
 test('zeros inside an entry do not end an archive', async () => {
-  await using folder = await tempDirectory();
+  await using directory = await tempDirectory();
   await using sandbox = await startSandbox();
   await pushImage(sandbox.url, 'zeros', 'v1', {
     layers: [Buffer.alloc(5 * 2 ** 20), Buffer.from('x')],
   });
-  const archive = `oci-archive:${folder.join('a.tar')}`;
+  const archive = `oci-archive:${directory.join('a.tar')}`;
   expect(await transship(['copy', `${sandbox.host}/zeros`, archive])).toMatchObject({code: 0});
-  expect(await transship(['copy', archive, `oci:${folder.join('out')}`])).toMatchObject({code: 0});
+  expect(await transship(['copy', archive, `oci:${directory.join('out')}`])).toMatchObject({
+    code: 0,
+  });
 });
 
-test('a signal that ends the process at once leaves no temporary folder', async () => {
-  await using folder = await tempDirectory();
+test('a signal that ends the process at once leaves no temporary directory', async () => {
+  await using directory = await tempDirectory();
   await using temporary = await tempDirectory();
-  await transship(['copy', BUSYBOX, `oci-archive:${folder.join('a.tar')}`]);
+  await transship(['copy', BUSYBOX, `oci-archive:${directory.join('a.tar')}`]);
   await using server = await startHttpServer(() => {
     kill?.('SIGINT');
     kill?.('SIGINT');
     kill?.('SIGINT');
   });
   let kill: ((signal: NodeJS.Signals) => void) | undefined;
-  const copy = ['copy', `oci-archive:${folder.join('a.tar')}`, `${server.host}/app`];
+  const copy = ['copy', `oci-archive:${directory.join('a.tar')}`, `${server.host}/app`];
   const {code} = await runCli(copy, {
     env: {TMPDIR: temporary.path},
     onStart: (program) => {
@@ -219,83 +227,83 @@ const copyTo = (file: string) =>
 
 describe('what somebody put beside an archive', () => {
   test.each(['a.tar.tmp', 'a.tar.layout'])('%s: a link has its target left alone', async (name) => {
-    await using folder = await tempDirectory();
-    await mkdir(folder.join('precious'));
-    await writeFile(folder.join('precious', 'file'), 'precious');
-    const isFolder = name.endsWith('layout');
-    await symlink(isFolder ? 'precious' : join('precious', 'file'), folder.join(name));
-    const run = await copyTo(folder.join('a.tar'));
-    expect(run.code).toBe(isFolder ? 3 : 0);
-    expect(await filesOf(folder.join('precious'))).toEqual(['file']);
-    expect(await readFile(folder.join('precious', 'file'), 'utf8')).toBe('precious');
+    await using directory = await tempDirectory();
+    await mkdir(directory.join('precious'));
+    await writeFile(directory.join('precious', 'file'), 'precious');
+    const isDirectory = name.endsWith('layout');
+    await symlink(isDirectory ? 'precious' : join('precious', 'file'), directory.join(name));
+    const run = await copyTo(directory.join('a.tar'));
+    expect(run.code).toBe(isDirectory ? 3 : 0);
+    expect(await filesOf(directory.join('precious'))).toEqual(['file']);
+    expect(await readFile(directory.join('precious', 'file'), 'utf8')).toBe('precious');
   });
 
   test.each(['blobs/sha256/zzz', `blobs/sha256/${'a'.repeat(64)}`, 'index.json'])(
-    'a link in the folder, as %s, is not packed',
+    'a link in the directory, as %s, is not packed',
     async (name) => {
-      await using folder = await tempDirectory();
-      await writeFile(folder.join('secret'), 'the secret');
-      const planted = folder.join('a.tar.layout', name);
+      await using directory = await tempDirectory();
+      await writeFile(directory.join('secret'), 'the secret');
+      const planted = directory.join('a.tar.layout', name);
       await mkdir(dirname(planted), {recursive: true});
-      await symlink(folder.join('secret'), planted);
-      const run = await copyTo(folder.join('a.tar'));
+      await symlink(directory.join('secret'), planted);
+      const run = await copyTo(directory.join('a.tar'));
       expect(toldError(run)).toMatchObject({code: 'DESTINATION_CONFLICT', exit: 3});
-      await expect(access(folder.join('a.tar'))).rejects.toThrow('ENOENT');
+      await expect(access(directory.join('a.tar'))).rejects.toThrow('ENOENT');
     },
   );
 
   test('a file that no image leads to is not packed', async () => {
-    await using folder = await tempDirectory();
-    const planted = folder.join('a.tar.layout', 'blobs', 'sha256', 'a'.repeat(64));
+    await using directory = await tempDirectory();
+    const planted = directory.join('a.tar.layout', 'blobs', 'sha256', 'a'.repeat(64));
     await mkdir(dirname(planted), {recursive: true});
     await writeFile(planted, 'planted');
-    await markAsOurs(folder.join('a.tar.layout'));
-    expect(await copyTo(folder.join('a.tar'))).toMatchObject({code: 0});
-    expect(await readFile(folder.join('a.tar'), 'latin1')).not.toContain('planted');
+    await markAsOurs(directory.join('a.tar.layout'));
+    expect(await copyTo(directory.join('a.tar'))).toMatchObject({code: 0});
+    expect(await readFile(directory.join('a.tar'), 'latin1')).not.toContain('planted');
   });
 
   test('a blob with other bytes is not packed', async () => {
-    await using folder = await tempDirectory();
+    await using directory = await tempDirectory();
     const source = await LayoutFiles.open(layoutDirectory('busybox'));
     const root = source.entries.find((entry) => tagOf(entry) === '1.35-amd64');
     const [manifest] = root ? await source.walk(root) : [];
     const [blob = ''] = manifest?.blobs ?? [];
-    const planted = folder.join('a.tar.layout', 'blobs', ...blob.split(':'));
+    const planted = directory.join('a.tar.layout', 'blobs', ...blob.split(':'));
     await mkdir(dirname(planted), {recursive: true});
     await writeFile(planted, Buffer.alloc((await source.read(blob))?.byteLength ?? 0));
-    await markAsOurs(folder.join('a.tar.layout'));
-    await copyTo(folder.join('a.tar'));
-    const packed = await readFile(folder.join('a.tar')).catch(() => source.read(blob));
+    await markAsOurs(directory.join('a.tar.layout'));
+    await copyTo(directory.join('a.tar'));
+    const packed = await readFile(directory.join('a.tar')).catch(() => source.read(blob));
     expect(packed?.includes((await source.read(blob)) ?? '')).toBe(true);
   });
 });
 
-/** As an interrupted run leaves the folder in which it gathers an archive. */
+/** As an interrupted run leaves the directory in which it gathers an archive. */
 async function markAsOurs(directory: string): Promise<void> {
   await mkdir(join(directory, '.transship'), {recursive: true});
   await writeFile(join(directory, '.transship', 'archive'), 'whole');
 }
 
-test('no entry gets out of the folder', async () => {
-  await using folder = await tempDirectory();
+test('no entry gets out of the directory', async () => {
+  await using directory = await tempDirectory();
   const hostile = pack();
   for (const name of ['../escaped', 'blobs/sha256/../../../escaped', '/tmp/../escaped']) {
     hostile.entry({name}, 'x');
   }
   hostile.finalize();
-  await pipeline(hostile, createWriteStream(folder.join('evil.tar')));
+  await pipeline(hostile, createWriteStream(directory.join('evil.tar')));
   const run = await transship([
     'copy',
-    `oci-archive:${folder.join('evil.tar')}`,
-    `oci:${folder.join('out')}`,
+    `oci-archive:${directory.join('evil.tar')}`,
+    `oci:${directory.join('out')}`,
   ]);
   expect(toldError(run)).toMatchObject({code: 'FILE_INVALID', exit: 64});
-  expect(await filesOf(folder.path)).toEqual(['evil.tar']);
+  expect(await filesOf(directory.path)).toEqual(['evil.tar']);
 });
 
 test('a run that fails leaves no archive that looks whole', async () => {
-  await using folder = await tempDirectory();
-  const file = folder.join('a.tar');
+  await using directory = await tempDirectory();
+  const file = directory.join('a.tar');
   const run = await transship(['copy', `${BUSYBOX}:nope`, `oci-archive:${file}`]);
   expect(run.code).toBe(1);
   await expect(access(file)).rejects.toThrow('ENOENT');
@@ -304,23 +312,23 @@ test('a run that fails leaves no archive that looks whole', async () => {
 test.each([
   ['files of the user', 'notes.txt'],
   ['a layout of the user', 'oci-layout'],
-])('%s in the folder beside the archive stay, and stop the copy', async (_what, name) => {
-  await using folder = await tempDirectory();
-  const beside = folder.join('a.tar.layout');
+])('%s in the directory beside the archive stay, and stop the copy', async (_what, name) => {
+  await using directory = await tempDirectory();
+  const beside = directory.join('a.tar.layout');
   await mkdir(beside);
   await writeFile(join(beside, name), '{"imageLayoutVersion":"1.0.0"}');
-  const copied = await transship(['copy', BUSYBOX, `oci-archive:${folder.join('a.tar')}`]);
+  const copied = await transship(['copy', BUSYBOX, `oci-archive:${directory.join('a.tar')}`]);
   expect(toldError(copied)).toMatchObject({code: 'DESTINATION_CONFLICT', exit: 3});
   expect(await readdir(beside)).toEqual([name]);
 });
 
 test('what is put beside the images while they are gathered is not removed', async () => {
-  await using folder = await tempDirectory();
-  const beside = folder.join('a.tar.layout');
+  await using directory = await tempDirectory();
+  const beside = directory.join('a.tar.layout');
   const kept = join(beside, 'notes.txt');
   let isPut = false;
   const copied = await transship(
-    ['copy', BUSYBOX, `oci-archive:${folder.join('a.tar')}`, '--progress', 'json'],
+    ['copy', BUSYBOX, `oci-archive:${directory.join('a.tar')}`, '--progress', 'json'],
     {
       onStderr: () => {
         if (isPut || !existsSync(beside)) return;
@@ -334,15 +342,20 @@ test('what is put beside the images while they are gathered is not removed', asy
 });
 
 test('an archive that was unpacked in part only is unpacked anew', async () => {
-  await using folder = await tempDirectory();
-  const file = folder.join('a.tar');
+  await using directory = await tempDirectory();
+  const file = directory.join('a.tar');
   await transship(['copy', `${BUSYBOX}:1.35`, `oci-archive:${file}:first`]);
   // What a run leaves that is killed while it unpacks.
-  const scratch = folder.join('a.tar.layout', '.transship');
+  const scratch = directory.join('a.tar.layout', '.transship');
   await mkdir(scratch, {recursive: true});
   await writeFile(join(scratch, 'archive'), 'part');
   await transship(['copy', `${BUSYBOX}:1.35-amd64`, `oci-archive:${file}:second`]);
-  const plan = await transship(['plan', 'copy', `oci-archive:${file}`, `oci:${folder.join('x')}`]);
+  const plan = await transship([
+    'plan',
+    'copy',
+    `oci-archive:${file}`,
+    `oci:${directory.join('x')}`,
+  ]);
   expect(plan.stdout).toContain(':first');
   expect(plan.stdout).toContain(':second');
 });

@@ -112,12 +112,12 @@ describe('a forged plan of copies', () => {
     ],
     [
       'a copy twice',
-      /copies\.2: copy:b\.test\/app:both is there twice/,
+      /copies\.2: copy:b\.test\/app:both appears twice/,
       (file) => file.copies.push({...file.copies[0]}),
     ],
     [
       'a name that is no tag',
-      /copies\.0\.tag: in a registry/,
+      /copies\.0\.tag: the name of an image in a registry/,
       (file) => change(file.copies, {tag: 'x/y:z'}),
     ],
     [
@@ -137,7 +137,7 @@ describe('a forged plan of copies', () => {
     ],
     [
       'a mount from nowhere',
-      /blobActions\.0: mountFrom/,
+      /blobActions\.0: a mount needs mountFrom/,
       (file) => change(file.blobActions, {action: 'mount'}),
     ],
     [
@@ -249,17 +249,17 @@ describe('a forged plan that deletes', () => {
     ],
     [
       'another digest than the verified one',
-      /deletions\.0: .* is verified, and .* would be deleted/,
+      /deletions\.0: .* would be verified, but .* would be deleted/,
       (file) => change(file.deletions, {digest: digestOf('x')}),
     ],
     [
       'what is verified as another image',
-      /deletions\.0: .* is verified, and .* would be deleted/,
+      /deletions\.0: .* would be verified, but .* would be deleted/,
       (file) => change(file.deletions, {copies: [0, 1]}),
     ],
     [
       'what is not verified though it was moved',
-      /deletions\.0: what was moved is verified/,
+      /deletions\.0: a moved tag needs copies/,
       (file) => {
         delete file.deletions[0]?.['copies'];
         change(file.deletions, {digest: digestOf('x')});
@@ -267,7 +267,7 @@ describe('a forged plan that deletes', () => {
     ],
     [
       'where it is verified',
-      /deletions\.0: it is verified in the repository that it is deleted from/,
+      /deletions\.0: it would be verified in the repository that it is deleted from/,
       (file) => change(file.deletions, {repository: file.routes[0]?.[1]}),
     ],
     ['nowhere', /deletions\.0\.repository: /, (file) => change(file.deletions, {repository: FAR})],
@@ -399,12 +399,12 @@ describe('a forged plan of several transfers', () => {
   it.each<[string, RegExp, (moves: [Move, Move]) => void]>([
     [
       'a project twice',
-      /moves\.1\.project\.id: 12 is there twice/,
+      /moves\.1\.project\.id: 12 appears twice/,
       ([first, second]) => (second.project.id = first.project.id),
     ],
     [
       'a step of one project in another',
-      /moves\.1\.steps\.7\.id: verify-donor:.* is there twice/,
+      /moves\.1\.steps\.7\.id: verify-donor:.* appears twice/,
       ([first, second]) =>
         second.steps.splice(
           -1,

@@ -1,6 +1,6 @@
 import {describe, expect, it} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
-import {type RefusalContext, refusal} from '../../src/registry/refusal.ts';
+import {type RegistryRefusalContext, registryRefusal} from '../../src/registry/refusal.ts';
 import {startHttpServer} from '../support/http-server.ts';
 import {NEVER} from '../support/streams.ts';
 
@@ -11,7 +11,7 @@ async function refusalOf(
   status: number,
   body: string,
   headers: Record<string, string> = {},
-  context: RefusalContext = {},
+  context: RegistryRefusalContext = {},
 ) {
   await using server = await startHttpServer((_request, response) => {
     response.writeHead(status, {'content-type': 'application/json', ...headers}).end(body);
@@ -20,10 +20,10 @@ async function refusalOf(
   await using http = new HttpClient({retry});
   const url = new URL(`${server.url}/v2/a?_state=secret`);
   const answer = await http.send({method: 'GET', url, side: 'destination', signal: NEVER});
-  return refusal(answer, context);
+  return registryRefusal(answer, context);
 }
 
-describe('refusal', () => {
+describe('registryRefusal', () => {
   it.each([
     [401, withCode('UNAUTHORIZED'), 'UNAUTHORIZED', false],
     [401, withCode('PROTECTED_TAG'), 'PROTECTED', false],

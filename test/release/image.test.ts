@@ -76,7 +76,7 @@ beforeAll(async () => {
   const [output, scratch, revision] = [temp.path, temp.path, 'a'.repeat(40)];
   release = {version: '1.2.3', revision, created, product, output, scratch};
   image = await writeImage(release, [INPUT], temp.join('image'));
-  layout = await LayoutFiles.open(image.folder);
+  layout = await LayoutFiles.open(image.directory);
 });
 afterAll(() => cleanup.disposeAsync());
 
@@ -168,7 +168,7 @@ test('the same content gives the same digests', async () => {
   const other = await writeImage(release, [INPUT], temp.join('other'));
   expect(other.digests).toEqual(image.digests);
   const [index, same] = await Promise.all(
-    [image, other].map(({folder}) => readFile(`${folder}/index.json`, 'utf8')),
+    [image, other].map(({directory}) => readFile(`${directory}/index.json`, 'utf8')),
   );
   expect(same).toBe(index);
 });
@@ -177,7 +177,7 @@ test('transship copies it to a registry, with the bills of materials', async () 
   await using sandbox = await startSandbox();
   const copied = await transship([
     'copy',
-    `oci:${image.folder}`,
+    `oci:${image.directory}`,
     `${sandbox.host}/tools/transship`,
   ]);
   expect(copied).toMatchObject({code: 0});

@@ -61,10 +61,10 @@ test('a release is published with provenance, after all of it was made and check
 });
 
 test('issues are forms that GitHub takes', async () => {
-  const folder = '.github/ISSUE_TEMPLATE';
-  const names = await readdir(fileURLToPath(new URL(`../../${folder}`, import.meta.url)));
+  const directory = '.github/ISSUE_TEMPLATE';
+  const names = await readdir(fileURLToPath(new URL(`../../${directory}`, import.meta.url)));
   for (const name of names.filter((each) => each !== 'config.yml')) {
-    const form = parse(await read(`${folder}/${name}`)) as {
+    const form = parse(await read(`${directory}/${name}`)) as {
       readonly name: string;
       readonly description: string;
       readonly body: readonly {

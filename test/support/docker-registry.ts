@@ -37,7 +37,7 @@ export interface DockerRegistry extends AsyncDisposable {
   readonly host: string;
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
-  /** The folder of its storage. */
+  /** The directory of its storage. */
   readonly storage: string;
   /**
    * What was asked of it, oldest first, from its access log, since the start or the last `forgetRequests`. An answer

@@ -15,24 +15,25 @@ interface Link {
 }
 
 /**
- * Looks up the links in all Markdown files below a folder that lead to files, and their headings. Links to other places on the web are left out.
+ * Looks up the links in all Markdown files below a directory that lead to files, and their headings. Links to other
+ * places on the web are left out.
  * @param project where links to the project's files on the web are looked up
  * @returns `PAGE: LINK` for each that leads nowhere
  */
 export async function brokenLinks(
-  folder: string,
+  directory: string,
   {project}: {readonly project: string},
 ): Promise<readonly string[]> {
-  const names = await readdir(folder, {recursive: true});
+  const names = await readdir(directory, {recursive: true});
   const pages = names.filter((name) => name.endsWith('.md') && !name.includes('node_modules'));
   const found = await Promise.all(
     pages.map(async (page) => {
-      const path = join(folder, page);
+      const path = join(directory, page);
       const links = linksOf(await readFile(path, 'utf8'), path, project);
       const broken = await Promise.all(
         links.map(async (link) => ((await leadsSomewhere(link)) ? [] : [link.href])),
       );
-      return broken.flat().map((href) => `${relative(folder, path)}: ${href}`);
+      return broken.flat().map((href) => `${relative(directory, path)}: ${href}`);
     }),
   );
   return found.flat();

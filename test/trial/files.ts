@@ -236,7 +236,7 @@ async function layout(
   content: Content,
   tags: Readonly<Record<string, {digest: string}>>,
 ): Promise<string> {
-  const folder = trial.path('layout');
+  const directory = trial.path('layout');
   await mkdir(trial.path('layout', 'blobs', 'sha256'), {recursive: true});
   for (const [digest, bytes] of content.bytes)
     await writeFile(trial.path('layout', 'blobs', 'sha256', digest.slice(7)), bytes);
@@ -249,13 +249,13 @@ async function layout(
     trial.path('layout', 'index.json'),
     JSON.stringify({schemaVersion: 2, manifests}),
   );
-  return `oci:${folder}`;
+  return `oci:${directory}`;
 }
 
 /** Files in the place of others: what they are, and how they are made. */
 const KINDS: Readonly<Record<string, (path: string, trial: Trial) => Promise<unknown>>> = {
   'a pipe': (path) => runProgram('mkfifo', [path]),
-  'a folder': (path) => mkdir(path),
+  'a directory': (path) => mkdir(path),
   '/dev/zero': (path) => symlink('/dev/zero', path),
   '/dev/null': (path) => symlink('/dev/null', path),
   '/dev/tty': (path) => symlink('/dev/tty', path),
@@ -324,7 +324,7 @@ const COMMANDS: Readonly<Record<string, (file: string) => readonly string[]>> = 
   'a dotenv file': (file) => ['apply', 'good.json', '--dotenv', file],
   'a plan to write': (file) => ['plan', 'copy', `oci:${LAYOUT}`, 'oci:x', '--out', file],
   'a pipeline to write': (file) => ['pipeline', 'good.json', '--out', file],
-  'a folder to scan': (file) => ['refs', 'good.json', '--scan', file],
+  'a directory to scan': (file) => ['refs', 'good.json', '--scan', file],
   faults: (file) => ['sandbox', '--port', '0', '--faults', file],
   seed: (file) => ['sandbox', '--port', '0', '--gitlab', '--seed', file],
   'a seed of nothing': (file) => ['sandbox', '--port', '0', '--seed', file],

@@ -95,7 +95,7 @@ export class Trial implements AsyncDisposable {
     return this.#resources.use(resource);
   }
 
-  /** A path in the folder that the program runs in. */
+  /** A path in the directory that the program runs in. */
   path(...parts: readonly string[]): string {
     return this.#temp.join('work', ...parts);
   }
@@ -177,7 +177,7 @@ export class Trial implements AsyncDisposable {
   async finish(): Promise<void> {
     const left = await readdir(this.#temp.join('tmp'));
     const ours = left.filter((name) => name.startsWith('transship'));
-    if (ours.length > 0) throw new Error(`left in the temporary folder: ${ours.join(', ')}`);
+    if (ours.length > 0) throw new Error(`left in the temporary directory: ${ours.join(', ')}`);
     for (const name of ['home', 'work', 'tmp']) await this.#lookAt(this.#temp.join(name));
   }
 
@@ -203,9 +203,9 @@ export class Trial implements AsyncDisposable {
       throw new Error(`${problems.join('; ')}: ${args.join(' ')}\n${output.slice(-1500)}`);
   }
 
-  async #lookAt(folder: string): Promise<void> {
-    for (const name of await readdir(folder)) {
-      const path = join(folder, name);
+  async #lookAt(directory: string): Promise<void> {
+    for (const name of await readdir(directory)) {
+      const path = join(directory, name);
       const stats = await lstat(path);
       if (stats.isDirectory()) await this.#lookAt(path);
       if (!stats.isFile() || this.#planted.has(path) || stats.size > OUTPUT_LIMIT) continue;

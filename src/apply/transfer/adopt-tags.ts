@@ -23,16 +23,16 @@ import type {TransferContext, TransferRun, ProjectLocation} from './transfer-run
 import {plannedManifest} from '../../plan/copy-plan.ts';
 import {uploadKey} from '../journal.ts';
 
-/** A tag that came or moved after planning and is taken along, because somebody asked for that. */
+/** A tag that was created or changed after planning and is included in the move, because the user asked for it. */
 export interface AdoptedTag {
-  /** At the old path, `host/path`. */
+  /** The repository at the old path, `host/path`. */
   readonly repository: string;
   readonly tag: Tag;
 }
 
 /**
- * The tags of a drift, where all of it can be taken along: tags at the old path that are new or point elsewhere, in
- * repositories that the plan knows. Undefined: some of it cannot, such as a tag that is gone.
+ * The tags of a drift, if all of them can be included: tags at the old path that are new or point elsewhere, in
+ * repositories of the plan. Undefined: some cannot, such as a deleted tag.
  */
 export function adoptable(
   {repositories}: ProjectMove,
@@ -46,18 +46,19 @@ export function adoptable(
     : undefined;
 }
 
-/** What tags are looked for with, and where the project is. */
+/** What is needed to look for tags, and the location of the project. */
 export interface Lookout {
-  /** Without `adoptNewTags`, what is at the old path is not taken along. */
-  readonly context: Pick<TransferContext, 'repositories' | 'gitlab' | 'folderOf'> &
+  /** Without `adoptNewTags`, tags at the old path are not included. */
+  readonly context: Pick<TransferContext, 'repositories' | 'gitlab' | 'directoryOf'> &
     Partial<Pick<TransferContext, 'adoptNewTags'>>;
   readonly call: Call;
   readonly progress: {readonly where: ProjectLocation};
 }
 
 /**
- * The tags that earlier runs took along: by the journal that saw the deletions. Without it, as on another machine, also
- * those that only the donor has, which would be left behind without a word; with it, they are somebody else's.
+ * The tags that earlier runs included, according to the journal that recorded the deletions. Without that journal, as
+ * on another machine, also tags that only the donor has, because they would be left behind; with the journal, such tags
+ * belong to somebody else.
  */
 export async function adoptedBefore(
   move: ProjectMove,
@@ -73,7 +74,7 @@ export async function adoptedBefore(
   return [...adopted, ...found.filter((one) => !known.has(oldName(one)))];
 }
 
-/** The move with what earlier runs took along, which is in the journal from now on. */
+/** The move with the tags that earlier runs included. This run's journal records them as well. */
 export async function moveWithAdopted(move: ProjectMove, run: TransferRun): Promise<ProjectMove> {
   const {journal} = run.context;
   const tags = await adoptedBefore(move, journal.transfer, run);
@@ -89,7 +90,7 @@ export async function moveWithAdopted(move: ProjectMove, run: TransferRun): Prom
   return moveWithTags(move, tags, run);
 }
 
-/** How many tags a move does not name itself, or names with another image. */
+/** The number of tags that the plan does not contain, or contains with another image. */
 export function countAdopted(move: ProjectMove, whole: ProjectMove): number {
   const names = new Set(
     move.repositories.flatMap(({from, tags}) =>
@@ -101,7 +102,10 @@ export function countAdopted(move: ProjectMove, whole: ProjectMove): number {
     .filter((name) => !names.has(name)).length;
 }
 
-/** Tags of the donor that the old path does not have, and that the plan does not name, or names with another image. */
+/**
+ * Tags of the donor that the old path does not have, and that the plan does not contain, or contains with another
+ * image.
+ */
 async function onlyAtDonor(
   {repositories}: ProjectMove,
   {context, call, progress}: Lookout,
@@ -114,7 +118,7 @@ async function onlyAtDonor(
       const place = context.repositories.destination(donor);
       const listed = (await list(place)).filter(isTag).filter((tag) => tag !== PROBE_TAG);
       if (listed.length === 0) return [];
-      // What is at the old path, too, came after planning and was not deleted: that is drift.
+      // Tags that are also at the old path were created after planning and not deleted: that is drift.
       const old = progress.where === 'before' ? await list(context.repositories.source(from)) : [];
       const there = new Set<string>(old);
       const gone = listed.filter((tag) => !there.has(tag));
@@ -130,9 +134,9 @@ async function onlyAtDonor(
 }
 
 /**
- * The move with these tags in it, as they are now: at the old path, or where they are gone from there, at the donor.
- * What is at neither is left out. Tags at the old path are taken along only where this run was asked to: that an earlier
- * run was is something the journal remembers, not a permission. What only the donor has must not be left there.
+ * The move with these tags in their current state: at the old path, or if they are gone there, at the donor. Tags at
+ * neither are omitted. Tags at the old path are included only if this run was asked to: the journal may record that an
+ * earlier run was, but that is not a permission. Tags that only the donor has must not be left there.
  */
 export async function moveWithTags(
   move: ProjectMove,
@@ -178,7 +182,7 @@ async function lookAt(
   }));
 }
 
-/** All below those of the tags that are there; nothing where none is. */
+/** The content below those of the tags that exist; empty if none does. */
 async function read(
   place: RepositoryReader,
   names: readonly Tag[],
@@ -196,7 +200,7 @@ async function read(
   return [await observeSource(place, question, {signal})];
 }
 
-/** A move with more copies. Where both write a tag, the addition counts. */
+/** A move with additional copies. If both write a tag, the addition is used. */
 function withCopies(move: ProjectMove, more: TransferCopies): ProjectMove {
   const atDonor = new Set(more.push.copies.map(({from, tag}) => `${from}:${tag ?? ''}`));
   const atTarget = new Set(more.push.copies.map(({to, tag}) => `${to}:${tag ?? ''}`));
@@ -219,12 +223,12 @@ function withCopies(move: ProjectMove, more: TransferCopies): ProjectMove {
   };
 }
 
-/** What was not there when planning has to be tried, too: all of it, since it is little. */
+/** Images that did not exist when planning have to be tried as well; all of them, because they are few. */
 function rootsOf({pull}: TransferCopies): readonly ProbedManifest[] {
   return pull.copies.map(({from, digest}) => ({repository: from, digest}));
 }
 
-/** @param replaced what the addition writes, as `repository:tag` */
+/** @param replaced the tags that the addition writes, as `repository:tag` */
 function joined(
   before: CopySet,
   more: CopySet,
@@ -245,7 +249,7 @@ function joined(
 
 function withTags(repository: TransferRepository, {copies}: CopySet): TransferRepository {
   const added = copies.flatMap(({to, tag, digest}): TransferTag[] =>
-    // Sizes are for reviews, and this is past them.
+    // Sizes are for reviews, which took place before.
     to === repository.to && tag !== undefined ? [{name: tag, digest, size: 0}] : [],
   );
   const names = new Set(added.map(({name}) => name));

@@ -28,10 +28,10 @@ import {
 } from './unit-run.ts';
 
 /**
- * Carries out a plan of transfers, one project or group after the other: each comes to its end before the next is begun.
- * Those that an earlier run began come first, since their images may wait at a donor alone. Where there is none, all
- * are looked at before the first change, and what forbids one of them keeps the run from beginning.
- * @throws TransshipError where the run cannot begin (USAGE, NAME_TAKEN, DRIFT, DONOR_ABSENT, PROJECT_NOT_FOUND), and
+ * Carries out a transfer plan, one project or group after the other; each is finished before the next one begins. Those
+ * that an earlier run began come first, because their images may be only at a donor. If there are none, all are
+ * examined before the first change, and a problem with one of them prevents the run.
+ * @throws TransshipError if the run cannot begin (USAGE, NAME_TAKEN, DRIFT, DONOR_ABSENT, PROJECT_NOT_FOUND), and
  *   JOURNAL_WRITE_FAILED
  */
 export async function applyTransfer(
@@ -66,7 +66,7 @@ function ofPlan({move, run, where}: Parameters<OpenProject>[0], plan: TransferPl
   return projectRun(move, plan, run, where);
 }
 
-/** The images stay at the donor until somebody says that they may go. */
+/** The plan without the removal of donors, which the user has to request. */
 function withoutRemoval(plan: TransferPlan): TransferPlan {
   const moves = plan.moves.map(({fallback, ...move}) => ({
     ...move,
@@ -80,7 +80,9 @@ function exceptRemoval(steps: readonly TransferStep[]): readonly TransferStep[] 
   return steps.filter(({kind}) => kind !== 'remove-donor');
 }
 
-/** An earlier run took one of its projects away from its old path, or began to delete images, and did not complete it. */
+/**
+ * An earlier run moved one of its projects from its old path, or began to delete images, and did not complete the move.
+ */
 function isUnderWay({projects, group}: FoundUnit, {context}: PlanRun): boolean {
   const {unfinished} = context.journal;
   return (
@@ -113,7 +115,7 @@ async function endsOf(
     if (isFresh || found.length === 1) throwFirst(found, isFresh);
     mayBegin ||= await isAgreed(found, run);
   } catch (error) {
-    // Nobody may come back to this plan: nothing of an earlier run has to stay as it is.
+    // This plan may never be applied again, so nothing of an earlier run has to be kept.
     await resumePolicies(plan, found.flatMap(({projects}) => projects).map(notStarted), run);
     throw error;
   }
@@ -123,7 +125,7 @@ async function endsOf(
   const ends: UnitEnd[] = [];
   let isStopped = false;
   for (const [at, one] of inTurn.entries()) {
-    // A limit must not leave a project without its images: between two projects it may end the run.
+    // A limit may end the run only between projects, so that no project is left without its images.
     if (isUnderWay(one, run)) run.context.limits?.lift();
     else if (at > 0) run.context.limits?.restore();
     isStopped ||= at > 0 && run.interruption.stopping.aborted;
@@ -131,7 +133,7 @@ async function endsOf(
       ends.push(unitNotStarted(one));
       continue;
     }
-    // While the others went, much may have happened to this one.
+    // The project may have changed while the others were moved.
     const now =
       at === 0 || isHeld ? one : await lookAtUnit(unitOf(one), (own) => ofPlan(own, plan), run);
     const number = 1 + inTurn.slice(0, at).reduce((sum, {projects}) => sum + projects.length, 0);
@@ -156,8 +158,9 @@ function unitNotStarted({projects, group}: FoundUnit): UnitEnd {
 }
 
 /**
- * @param isFresh of a group that is under way, a project that cannot be carried out does not keep the others away
- * @throws what keeps the first of them from beginning
+ * @param isFresh whether nothing is under way; otherwise, a project of a group that cannot be carried out does not
+ *   prevent the others
+ * @throws the reason that prevents the first of them from beginning
  */
 function throwFirst(found: readonly FoundUnit[], isFresh: boolean): void {
   for (const {projects, group} of found) {
@@ -167,13 +170,13 @@ function throwFirst(found: readonly FoundUnit[], isFresh: boolean): void {
   }
 }
 
-/** Whether the projects after this one stay as they are. */
+/** Whether the following projects are not moved. */
 function stops({result}: UnitEnd, {context}: PlanRun): boolean {
   if (result === 'interrupted' || result === 'not-started') return true;
   return result !== 'done' && context.settings.onFailure === 'stop';
 }
 
-/** Asks once for all projects. @throws TransshipError USAGE where nobody can be asked */
+/** Asks once for all projects. @throws TransshipError USAGE if nobody can be asked */
 export async function isAgreed(found: readonly FoundUnit[], {context}: PlanRun): Promise<boolean> {
   const deleting = found
     .flatMap(({projects}) => projects)

@@ -7,14 +7,14 @@ import {oldName, readOldTags} from './delete-old.ts';
 import type {TransferContext, TransferRun} from './transfer-run.ts';
 import {throwIfTaken} from './locate.ts';
 
-/** What is carried out, and the tags at the old path that are deleted for it; or what keeps the project from beginning. */
+/** The move to carry out and the tags to delete at the old path, or the reason that prevents it. */
 export type Begun =
   | {readonly move: ProjectMove; readonly deletes: readonly {readonly repository: string}[]}
   | {readonly drift: readonly Drift[]};
 
 /**
- * Before the first step, while the project is at its old path: the new path is free, nobody else has made the donor
- * project, and the tags are as planned. Nothing is changed.
+ * Checks a project at its old path before the first step: the new path is free, nobody else has created the donor
+ * project, and the tags are as planned. Changes nothing.
  * @throws TransshipError NAME_TAKEN; DRIFT for the donor project; DONOR_ABSENT
  */
 export async function begin(move: ProjectMove, run: TransferRun): Promise<Begun> {
@@ -29,7 +29,7 @@ export async function begin(move: ProjectMove, run: TransferRun): Promise<Begun>
   return {move: whole, deletes: isDeleting ? [...planned, ...drift] : []};
 }
 
-/** Asks once for all of these projects. @throws TransshipError USAGE where nobody can be asked */
+/** Asks once for all of these projects. @throws TransshipError USAGE if nobody can be asked */
 export async function mayDeleteTags(
   deleting: readonly {
     readonly planned: ProjectMove;
@@ -55,7 +55,9 @@ export async function mayDeleteTags(
   });
 }
 
-/** What an earlier run deleted is no drift, though the donor does not show it: planning again would leave it behind. */
+/**
+ * Tags that an earlier run deleted are not drift, even if the donor cannot be read: a new plan would leave them behind.
+ */
 async function throwIfDonorAbsent(
   move: ProjectMove,
   drift: readonly Drift[],
@@ -68,13 +70,13 @@ async function throwIfDonorAbsent(
   if (lost.length === 0) return;
   if (!(await isDonorThere(move, run))) {
     const way =
-      ', and do not plan again; "transship rollback" puts back what the registry still has';
+      ', and do not plan again; "transship rollback" restores what the registry still has';
     throw donorAbsent(move, run.context, way);
   }
   const {donor, project} = move;
   const [where, hint] =
     donor.kind === 'directory'
-      ? [`the folder ${donor.path}, which does not have them`, 'the right folder is here']
+      ? [`the directory ${donor.path}, which does not have them`, 'the right directory is here']
       : [`the project ${donor.path}, whose registry does not list them`, 'they are there again'];
   const count = lost.length === 1 ? '1 tag was' : `${lost.length} tags were`;
   throw new TransshipError(
@@ -87,7 +89,7 @@ async function throwIfDonorAbsent(
   );
 }
 
-/** The move with the tags of the drift; undefined: that was not asked for, or not all of them can be taken along. */
+/** The move with the tags of the drift; undefined: the user did not ask for that, or some cannot be included. */
 export async function adopted(
   move: ProjectMove,
   drift: readonly Drift[],

@@ -4,7 +4,7 @@ import type {ProjectMove, TransferStep} from '../../model/transfer-plan.ts';
 import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
 import {locateProject} from './locate.ts';
 
-/** Refusals that are about images in the registry. */
+/** Refusals that concern images in the registry. */
 const BECAUSE_OF_IMAGES: ReadonlySet<string> = new Set<ErrorCode>([
   'TRANSFER_TAGS_PRESENT',
   'REGISTRY_RENAME_UNSUPPORTED',
@@ -14,8 +14,8 @@ const BECAUSE_OF_IMAGES: ReadonlySet<string> = new Set<ErrorCode>([
 type ChangePath = Extract<TransferStep, {kind: 'change-path'}>;
 
 /**
- * Moves the project. GitLab's answer is not trusted: the project is read again, by id.
- * @throws TransshipError what `Projects.transfer` and `Projects.changePath` throw
+ * Moves the project. The response is not trusted: the project is read again by its ID.
+ * @throws TransshipError the errors of `Projects.transfer` and `Projects.changePath`
  */
 export async function changePath(
   move: ProjectMove,
@@ -45,8 +45,8 @@ export async function changePath(
 }
 
 /**
- * Whether GitLab refuses because of images in the registry, in words that are known or in others that name them. The words
- * come after the request, whose address could name them, too.
+ * Whether GitLab refuses because of images in the registry, in a known message or another one that mentions them. Only
+ * the text after the request is searched, because the URL may contain such words as well.
  */
 export function isAboutImages({
   code,
@@ -60,10 +60,10 @@ export function isAboutImages({
   return code === ('GITLAB_REFUSED' satisfies ErrorCode) && /\b(?:registry|images?)\b/i.test(words);
 }
 
-/** The refusal with what to do next, which depends on how the plan meant to move the images. */
+/** The refusal with a hint, which depends on how the plan moves the images. */
 function explained(error: TransshipError, way: ProjectMove['way']): TransshipError {
   const {code, message, side, retry, status, cause} = error;
-  // An answer in words that are not known here may be about images, too.
+  // An unknown message may be about images, too.
   const isUnclear = way === 'native' && code === 'GITLAB_REFUSED';
   if (!BECAUSE_OF_IMAGES.has(code) && !isUnclear) return error;
   return new TransshipError(code, message, {
@@ -76,12 +76,12 @@ function explained(error: TransshipError, way: ProjectMove['way']): TransshipErr
 }
 
 const UNCLEAR =
-  'see the answer of GitLab in the message; if it is about images or the registry, plan again with --staged, which moves them by way of a donor';
+  'see the response of GitLab in the message; if it concerns images or the registry, plan again with --staged, which moves them by way of a donor';
 
 const NEXT: Readonly<Record<ProjectMove['way'], string>> = {
   native:
     'GitLab does not move these images itself, and nothing was changed: plan again with --staged, which moves them by way of a donor',
   staged:
-    'GitLab still sees images at the old path: apply again to find out which, or roll back to put the others back',
-  empty: 'somebody pushed images since planning: plan again',
+    'GitLab still finds images at the old path: apply again to see which, or roll back to restore the others',
+  empty: 'images were pushed after planning: plan again',
 };

@@ -13,13 +13,15 @@ import {isDonorThere} from './donor.ts';
 import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
 import {oldRepositories, untilEmpty} from './until-empty.ts';
 
-/** Deletions at once. Few: each is a write at GitLab, and all end at the first that finds something else than planned. */
-export const DELETE_CONCURRENCY = 16;
+/**
+ * Concurrent deletions. Few, because each is a write at GitLab, and all stop at the first tag that is not as planned.
+ */
+export const TAG_DELETE_CONCURRENCY = 16;
 
 /**
- * Empties the old path, tag by tag. Before the first deletion all tags are read again; before each of them its own,
- * since a push may come in between. Then it waits until the registry and GitLab agree that nothing is left.
- * @throws TransshipError the refusals of the registry and of GitLab, and what `untilEmpty` throws
+ * Empties the old path tag by tag. All tags are read again before the first deletion, and each tag just before its own,
+ * because somebody may push in between. Then waits until the registry and GitLab agree that nothing is left.
+ * @throws TransshipError the refusals of the registry and of GitLab, and the errors of `untilEmpty`
  */
 export async function deleteOld(move: ProjectMove, run: TransferRun): Promise<StepEnd> {
   if (run.progress.where !== 'before') return PRESENT;
@@ -45,9 +47,9 @@ function throwIfUnproved({progress}: TransferRun): void {
 }
 
 /**
- * Rules that only the registry's own token shows: with one that protects some of the tags, the others would be deleted
- * and the project could not move.
- * @throws TransshipError PROTECTED naming the first tag that it protects
+ * Checks rules that only the registry's token shows: if one protects some of the tags, the others would be deleted and
+ * the project could not be moved.
+ * @throws TransshipError PROTECTED with the first protected tag
  */
 async function throwIfProtected(
   {project}: ProjectMove,
@@ -72,7 +74,7 @@ async function throwIfProtected(
   }
 }
 
-/** @returns tags that were found to point elsewhere; no deletion is begun after the first of them */
+/** @returns tags that point elsewhere; after the first of them, no deletion is started */
 async function deleteTags(
   move: ProjectMove,
   tags: readonly OldTag[],
@@ -81,7 +83,7 @@ async function deleteTags(
   const {context, call, interruption} = run;
   const project = move.project.id;
   const deleteTag = await deletionOf(move, run);
-  const queue = new PQueue({concurrency: DELETE_CONCURRENCY});
+  const queue = new PQueue({concurrency: TAG_DELETE_CONCURRENCY});
   const drift: Drift[] = [];
   let isEnded = false;
   const deletions = tags.map((old) => async () => {
@@ -121,7 +123,7 @@ async function deleteTags(
   return inOrder(drift);
 }
 
-/** A refused deletion has deleted nothing, which decides what can be done next. */
+/** Records that a refused deletion deleted nothing, which determines the next steps. */
 async function noteIfKept(
   project: number,
   old: OldTag,
@@ -131,15 +133,15 @@ async function noteIfKept(
   const there = await context.repositories
     .source(repository)
     .head(tag, call)
-    // Then it is not known, and counts as deleted.
+    // Otherwise it is unknown, and counts as deleted.
     .catch(() => undefined);
   if (there?.digest !== digest) return;
   await context.journal.append({type: 'kept', project, repository: journalName(repository), tag});
 }
 
 /**
- * How a tag is deleted alone. A registry that does not say that it can is not asked: it might delete all tags of the
- * digest. GitLab knows how to ask it.
+ * How to delete a single tag. If the registry does not declare that it can, GitLab deletes the tag: the registry might
+ * delete all tags of the digest.
  */
 async function deletionOf(
   move: ProjectMove,
@@ -169,7 +171,7 @@ function unknownToGitLab(repository: string): TransshipError {
   });
 }
 
-/** A tag at the old path, and what it points to. */
+/** A tag at the old path, with its digest. */
 export interface OldTag {
   /** `host/path`. */
   readonly repository: string;
@@ -181,18 +183,18 @@ export function oldName({repository, tag}: Pick<OldTag, 'repository' | 'tag'>): 
   return `${repository}:${tag}`;
 }
 
-/** What is at the old path now, against what was planned. */
+/** The tags at the old path, compared with the plan. */
 export interface OldTags {
-  /** Planned tags that are there and point to the planned digest. */
+  /** Planned tags that point to the planned digest. */
   readonly planned: readonly OldTag[];
-  /** Tags that are new, point elsewhere, or are gone though the donor does not have them. */
+  /** Tags that are new, point elsewhere, or were deleted although the donor does not have them. */
   readonly drift: readonly Drift[];
 }
 
 /**
- * Reads every tag at the old path, also those of repositories that came after planning: one list for each repository
- * and one HEAD for each tag. Planned tags that are gone while the donor has them count as deleted from then on, also where
- * the journal did not know.
+ * Reads all tags at the old path, including those of repositories that were created after planning: a list for each
+ * repository and a HEAD for each tag. Planned tags that are gone, but that the donor has, count as deleted by this
+ * plan, even if the journal does not contain the deletion.
  */
 export async function readOldTags(move: ProjectMove, run: TransferRun): Promise<OldTags> {
   const records = await run.context.gitlab.repositories.ofProject(move.project.id, run.call);
@@ -220,7 +222,7 @@ export async function readOldTags(move: ProjectMove, run: TransferRun): Promise<
   return {planned, drift: inOrder(drift)};
 }
 
-/** Brings the journal up to what was found: it may be lost, or its run was killed just before a deletion. */
+/** Adds deletions that the journal lacks: it may be lost, or its run was killed just before a deletion. */
 async function noteDeleted(
   {project: {id: project}}: ProjectMove,
   there: readonly OldTag[],
@@ -250,7 +252,7 @@ async function readRepository(
   return read.filter((one) => one !== undefined);
 }
 
-/** Asks the donor for a tag. A donor project that is not there yet has none. */
+/** Reads a tag at the donor. A donor project that does not exist yet has none. */
 function donorReader(
   move: ProjectMove,
   run: TransferRun,

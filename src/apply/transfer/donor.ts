@@ -6,7 +6,7 @@ import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
 import type {Donor, ProjectMove} from '../../model/transfer-plan.ts';
 import {isMissing} from '../../places/file-error.ts';
-import {isVacant, strangerAmongLayouts} from '../../places/layout-folder.ts';
+import {isVacant, strangerAmongLayouts} from '../../places/layout-directory.ts';
 import {pausePolicy} from './policy.ts';
 import {
   DONE,
@@ -21,7 +21,7 @@ import {
 type NewDonor = Donor & {readonly kind: 'project'; readonly id?: undefined};
 
 /**
- * Before anything is touched: where the plan is to create the donor project, nobody else has done so.
+ * Checks, before any change, that nobody else has created the donor project that the plan is to create.
  * @throws TransshipError DRIFT
  */
 export async function throwIfDonorTaken(move: ProjectMove, run: TransferRun): Promise<void> {
@@ -29,9 +29,9 @@ export async function throwIfDonorTaken(move: ProjectMove, run: TransferRun): Pr
 }
 
 /**
- * Creates the donor project, private and without a cleanup policy at work. What the journal says is ours is not
- * created again.
- * @throws TransshipError DRIFT where somebody else has made it, and what `Projects.create` throws
+ * Creates the donor project, private and with its cleanup policy disabled. If the journal shows that this plan created
+ * it, it is not created again.
+ * @throws TransshipError DRIFT if somebody else created it, and the errors of `Projects.create`
  */
 export async function createDonor(move: ProjectMove, run: TransferRun): Promise<StepEnd> {
   const {donor} = move;
@@ -52,10 +52,10 @@ export async function createDonor(move: ProjectMove, run: TransferRun): Promise<
 }
 
 /**
- * The donor project if this plan created it; undefined: there is none. Ours is what has the mark that the journal names.
- * A project that has what is gone from the old path is the donor too, though nothing tells any more that it is ours, so
- * that it is not removed in the end.
- * @throws TransshipError DRIFT where another project is there
+ * The donor project, if this plan created it; undefined: it does not exist. It is ours if it has the mark in the
+ * journal. A project with the tags that are gone from the old path is the donor as well; since nothing proves that it
+ * is ours, it is not removed in the end.
+ * @throws TransshipError DRIFT if another project is there
  */
 async function findOwnDonor(
   {path}: NewDonor,
@@ -63,14 +63,14 @@ async function findOwnDonor(
   {context, call, tagsAtDonor}: TransferRun,
 ): Promise<Project | undefined> {
   const found = await context.gitlab.projects.find(path, call);
-  // GitLab answers for a path that a project had before with where it is now.
+  // GitLab redirects from earlier paths of a project.
   if (found?.fullPath.toLowerCase() !== path.toLowerCase()) return undefined;
   const made = context.journal.transfer.flatMap((entry) =>
     entry.type === 'made' && entry.what === 'project' && entry.place === path ? [entry] : [],
   );
   const marked = made.findLast(({mark}) => mark !== undefined && found.description?.endsWith(mark));
   if (marked === undefined) {
-    // What the journal says beyond the plan, nobody has compared with the registry.
+    // Tags that only the journal names were never compared with the registry.
     const names = new Set([...tagsAtDonor, ...repositories.flatMap(plannedNames)]);
     if ([...context.journal.unfinished.deleted.keys()].some((name) => names.has(name)))
       return found;
@@ -81,9 +81,9 @@ async function findOwnDonor(
 }
 
 /**
- * Makes sure that there is a place to pull to, and writes down what of it is made now.
- * @throws TransshipError PROJECT_NOT_FOUND where the donor was deleted since, DONOR_UNFIT where somebody put other
- *   files into its folder
+ * Ensures that there is a place to pull to, and records what is created for that.
+ * @throws TransshipError PROJECT_NOT_FOUND if the donor was deleted since, DONOR_UNFIT if its directory contains other
+ *   files
  */
 export async function prepareDonor(move: ProjectMove, run: TransferRun): Promise<void> {
   const {donor, repositories} = move;
@@ -96,27 +96,27 @@ export async function prepareDonor(move: ProjectMove, run: TransferRun): Promise
     await pausePolicy(project, context, call);
     return;
   }
-  const folder = context.folderOf(donor.path);
-  const stranger = await strangerAmongLayouts(folder);
+  const directory = context.directoryOf(donor.path);
+  const stranger = await strangerAmongLayouts(directory);
   if (stranger !== undefined) throw donorUnfit(donor.path, stranger);
-  if (!(await isThere(folder))) await noteFolder(donor.path, context);
+  if (!(await isThere(directory))) await noteDirectory(donor.path, context);
   for (const {donor: layout} of repositories)
-    if (await isVacant(context.folderOf(layout))) await noteFolder(layout, context);
+    if (await isVacant(context.directoryOf(layout))) await noteDirectory(layout, context);
 }
 
 /**
- * Whether the donor can be asked: the registry answers nobody for a project that is not there, and a folder may be on
- * another machine, also where a run has made part of it anew.
+ * Whether the donor can be read: the registry refuses requests for a project that does not exist, and a directory may
+ * be on another machine, even if a run has created part of it again.
  */
 export async function isDonorThere(
   {donor, repositories}: ProjectMove,
   {
     context,
     call,
-  }: {readonly context: Pick<TransferContext, 'gitlab' | 'folderOf'>; readonly call: Call},
+  }: {readonly context: Pick<TransferContext, 'gitlab' | 'directoryOf'>; readonly call: Call},
 ): Promise<boolean> {
   if (donor.kind === 'directory') {
-    const layouts = repositories.map((repository) => context.folderOf(repository.donor));
+    const layouts = repositories.map((repository) => context.directoryOf(repository.donor));
     const vacant = await Promise.all(layouts.map(isVacant));
     return !vacant.includes(true);
   }
@@ -124,8 +124,8 @@ export async function isDonorThere(
 }
 
 /**
- * Whether this plan created its donor project, so that it may be deleted. The journal alone does not decide that, since
- * somebody may have written it: the project has to have the mark that the journal names, and to be where the plan says.
+ * Whether this plan created its donor project, so that it may delete it. The journal may be forged, so it does not
+ * decide alone: the project must have the mark in the journal, and be at the path in the plan.
  */
 export function isCreatedDonor(
   {id, fullPath, description}: Project,
@@ -146,34 +146,38 @@ export function isCreatedDonor(
   );
 }
 
-/** Whether other projects of the plan have yet to come to this donor, or have their images there still. */
+/** Whether other projects of the plan still need this donor, or still have their images there. */
 export function isDonorAwaited({project}: ProjectMove, {atDonor, finished}: TransferRun): boolean {
   return [...atDonor].some((id) => id !== project.id && !finished.has(id));
 }
 
-/** Whether this plan made the donor's folder, or a layout in it. */
-export function isOwnFolder(place: string, {journal}: Pick<TransferContext, 'journal'>): boolean {
+/** Whether this plan created the donor's directory, or a layout in it. */
+export function isOwnDirectory(
+  place: string,
+  {journal}: Pick<TransferContext, 'journal'>,
+): boolean {
   return journal.transfer.some(
-    (entry) => entry.type === 'made' && entry.what === 'folder' && entry.place === place,
+    (entry) => entry.type === 'made' && entry.what === 'directory' && entry.place === place,
   );
 }
 
 /**
- * The donor is out of reach, though images wait there: a folder on another machine, a project that the token cannot see.
- * @param way what else there is to do, as a clause after the hint; the images cannot be put back once the project has moved
+ * The error for a donor that cannot be reached although it has images: a directory on another machine, or a project
+ * that the token cannot read.
+ * @param way another solution, as a clause after the hint; images cannot be restored after the project has moved
  */
 export function donorAbsent(
   {donor}: ProjectMove,
-  {folderOf}: Pick<TransferContext, 'folderOf'>,
+  {directoryOf}: Pick<TransferContext, 'directoryOf'>,
   way = '',
 ): TransshipError {
   return donor.kind === 'directory'
     ? new TransshipError(
         'DONOR_ABSENT',
-        `the donor folder ${folderOf(donor.path)} is not on this machine`,
+        `the donor directory ${directoryOf(donor.path)} is not on this machine`,
         {
           side: 'local',
-          hint: `run this on the machine that has the folder, or bring the folder here${way}`,
+          hint: `run this on the machine that has the directory, or copy the directory here${way}`,
         },
       )
     : new TransshipError(
@@ -186,18 +190,18 @@ export function donorAbsent(
       );
 }
 
-async function noteFolder(place: string, context: TransferContext): Promise<void> {
-  if (!isOwnFolder(place, context))
-    await context.journal.append({type: 'made', what: 'folder', place});
+async function noteDirectory(place: string, context: TransferContext): Promise<void> {
+  if (!isOwnDirectory(place, context))
+    await context.journal.append({type: 'made', what: 'directory', place});
 }
 
 function isNew(donor: Donor): donor is NewDonor {
   return donor.kind === 'project' && donor.id === undefined;
 }
 
-async function isThere(folder: string): Promise<boolean> {
+async function isThere(directory: string): Promise<boolean> {
   try {
-    await stat(folder);
+    await stat(directory);
     return true;
   } catch (error) {
     if (isMissing(error)) return false;
@@ -223,10 +227,10 @@ function donorGone({path}: Donor): TransshipError {
   });
 }
 
-function donorUnfit(folder: string, stranger: string): TransshipError {
+function donorUnfit(directory: string, stranger: string): TransshipError {
   return new TransshipError(
     'DONOR_UNFIT',
-    `found ${stranger}: the donor folder ${folder} contained nothing but image layouts when planning`,
-    {side: 'local', hint: 'move that away, then apply again; or plan with another folder'},
+    `found ${stranger}: the donor directory ${directory} contained nothing but image layouts when planning`,
+    {side: 'local', hint: 'move it away, then apply again; or plan with another directory'},
   );
 }

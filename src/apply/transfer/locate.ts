@@ -6,9 +6,9 @@ import type {ProjectLocation, TransferContext} from './transfer-run.ts';
 type Context = Pick<TransferContext, 'gitlab'>;
 
 /**
- * Where the project is now. GitLab is asked by id: paths are what changes.
- * @param group that it moves with
- * @throws TransshipError PROJECT_NOT_FOUND; DRIFT where it is at none of the plan's places
+ * The current location of the project. It is read by ID, because paths change.
+ * @param group the group that it moves with
+ * @throws TransshipError PROJECT_NOT_FOUND; DRIFT if it is at none of the paths in the plan
  */
 export async function locateProject(
   move: ProjectMove,
@@ -20,11 +20,11 @@ export async function locateProject(
   const {fullPath} = await gitlab.projects.get(id, call);
   if (fullPath === to) return 'after';
   if (fullPath === from) return 'before';
-  if (betweenPaths(move, group).includes(fullPath)) return 'between';
+  if (pathsBetweenChanges(move, group).includes(fullPath)) return 'between';
   throw elsewhere('project', id, fullPath, from, to);
 }
 
-/** As `locateProject`. @throws TransshipError GROUP_NOT_FOUND; DRIFT */
+/** Like `locateProject`. @throws TransshipError GROUP_NOT_FOUND; DRIFT */
 export async function locateGroup(
   {group: {id, from, to}, steps}: GroupMove,
   {gitlab}: Context,
@@ -47,13 +47,13 @@ function elsewhere(
 ): TransshipError {
   return new TransshipError(
     'DRIFT',
-    `${what} ${id} is at ${at}, and the plan moves it from ${from} to ${to}`,
-    {side: 'gitlab', hint: 'somebody moved it meanwhile; plan again from where it is'},
+    `${what} ${id} is at ${at}, but the plan moves it from ${from} to ${to}`,
+    {side: 'gitlab', hint: 'it was moved after planning; plan again from its current path'},
   );
 }
 
-/** The paths that the project has between two changes: GitLab changes namespace and path one after the other. */
-function betweenPaths(
+/** The paths of the project between two changes: GitLab changes namespace and path one after the other. */
+function pathsBetweenChanges(
   {steps, project: {from, to}}: ProjectMove,
   moving: GroupMove | undefined,
 ): readonly string[] {
@@ -66,31 +66,31 @@ function betweenPaths(
   return changes < 2 ? [] : crossed(from, to);
 }
 
-/** The last part of the one path in the namespace of the other. */
+/** The last part of each path in the namespace of the other. */
 function crossed(from: string, to: string): readonly string[] {
   const [before, after] = [splitPath(from), splitPath(to)];
   return [`${after.namespace}${before.path}`, `${before.namespace}${after.path}`];
 }
 
-/** A full path and the namespace that it is in, with a `/` at its end; empty: it is at the top. */
+/** The parts of a full path: the namespace with a trailing `/` (empty at the top level), and the rest. */
 export function splitPath(fullPath: string): {readonly namespace: string; readonly path: string} {
   const slash = fullPath.lastIndexOf('/') + 1;
   return {namespace: fullPath.slice(0, slash), path: fullPath.slice(slash)};
 }
 
-/** @throws TransshipError NAME_TAKEN where another project has the new path by now */
+/** @throws TransshipError NAME_TAKEN if another project has the new path now */
 export async function throwIfTaken(
   {project}: ProjectMove,
   {gitlab}: Context,
   call: Call,
 ): Promise<void> {
   const there = await gitlab.projects.find(project.to, call);
-  // GitLab answers for a path that a project had before with where it is now.
+  // GitLab redirects from earlier paths of a project.
   const isThere = there?.fullPath.toLowerCase() === project.to.toLowerCase();
   if (isThere && there.id !== project.id) throw taken(`project ${there.id}`, project.to);
 }
 
-/** @throws TransshipError NAME_TAKEN where another group, a user or a project has the new path by now */
+/** @throws TransshipError NAME_TAKEN if another group, user or project has the new path now */
 export async function throwIfGroupTaken(
   {group}: GroupMove,
   {gitlab}: Context,

@@ -6,7 +6,7 @@ import {
   phaseOf,
   type TransferStep,
 } from '../../model/transfer-plan.ts';
-import {deleteRecords, type GroupUnit} from './delete-records.ts';
+import {deleteGroupRecords, type GroupUnit} from './delete-group-records.ts';
 import {locateGroup, locateProject} from './locate.ts';
 import type {ProjectSteps} from './move-project.ts';
 import {carryOut, tellEnd} from './run-step.ts';
@@ -20,27 +20,27 @@ import {
   Tally,
 } from './transfer-run.ts';
 
-/** One run of a group. */
+/** The run of a group. */
 export interface GroupRun extends PlanRun {
   readonly unit: GroupUnit;
   readonly progress: {where: ProjectLocation};
 }
 
-/** What came of a group and of its projects. */
+/** The results of a group and of its projects. */
 export interface GroupRan {
   readonly projects: readonly {
     readonly steps: ProjectSteps;
     readonly ran: ProjectRan;
   }[];
-  /** Of the group's own steps. */
+  /** The results of the group's own steps. */
   readonly own: ProjectRan;
   readonly result: RunEnd;
 }
 
 /**
- * Carries a group out: all its projects are pulled and verified before anything of one is deleted; then all are emptied;
- * then the group moves with all below it; then the images come back, project by project. Where a project fails before
- * the group has moved, nothing more is done; afterwards the others are brought back all the same.
+ * Carries out the move of a group: the images of all projects are pulled and verified before any of them are deleted;
+ * then all projects are emptied; then the group moves with its content; then the images are pushed, project by project.
+ * If a project fails before the group has moved, the run stops; afterwards, the others are completed.
  * @throws TransshipError JOURNAL_WRITE_FAILED
  */
 export async function moveGroup(
@@ -63,7 +63,7 @@ export async function moveGroup(
     for (; at < group.steps.length && isDone(last); at += 1) {
       const step = group.steps[at];
       if (step === undefined) break;
-      // Its projects have no images now: a limit must not leave them so.
+      // The projects have no images at this point, so a limit must not end the run.
       run.context.limits?.lift();
       const told = {id: step.id, images: 0};
       last = await carryOut(told, run, () => handle(step, projects, run));
@@ -96,7 +96,7 @@ function ownResult(tally: Tally, last: StepEnd, isWhole: boolean): ProjectRan {
   }
 }
 
-/** A project that only waits for the others is interrupted; what it waits for decides. */
+/** A project that waits for the others counts as interrupted; the result is that of the others. */
 function worstOf(
   own: ProjectRan,
   ended: GroupRan['projects'],
@@ -121,22 +121,24 @@ async function handle(
   run: GroupRun,
 ): Promise<StepEnd> {
   if (step.kind === 'delete-records')
-    return run.progress.where === 'before' ? deleteRecords(unitOf(projects, run), run) : PRESENT;
+    return run.progress.where === 'before'
+      ? deleteGroupRecords(unitOf(projects, run), run)
+      : PRESENT;
   const end = await changeGroup(run.unit.group, step, run);
-  // GitLab moves all of them at once; each is asked for, since it is their paths that images are pushed to.
+  // GitLab moves all projects at once; each is checked, because images are pushed to its path.
   for (const {move, run: own} of projects)
     own.progress.where = await locateProject(move, own.group, run.context, run.call);
   return end;
 }
 
-/** With what was taken along. */
+/** The group, with the tags that were included. */
 function unitOf(projects: readonly ProjectSteps[], {unit}: GroupRun): GroupUnit {
   return {group: unit.group, moves: projects.map(({move}) => move)};
 }
 
 /**
- * Moves the group. GitLab's answer is not trusted: the group is read again, by id.
- * @throws TransshipError what `Groups.transfer` and `Groups.changePath` throw
+ * Moves the group. The response is not trusted: the group is read again by its ID.
+ * @throws TransshipError the errors of `Groups.transfer` and `Groups.changePath`
  */
 async function changeGroup(
   group: GroupMove,
@@ -165,13 +167,13 @@ async function changeGroup(
   return isMoved && isNamed ? PRESENT : DONE;
 }
 
-/** A refusal because of images, with what to do next. */
+/** A refusal because of images, with a hint. */
 function explained(error: TransshipError): TransshipError {
   const {code, message, side, retry, status, cause} = error;
   if (code !== 'TRANSFER_REPOSITORIES_PRESENT' && code !== 'TRANSFER_TAGS_PRESENT') return error;
   return new TransshipError(code, message, {
     side,
-    hint: 'somebody has pushed to the group, or tried to, since its repositories were deleted: apply again, or roll back to put the images back',
+    hint: 'images were pushed to the group, or uploads started, after its repositories were deleted: apply again, or roll back to restore the images',
     retry,
     cause,
     ...(status === undefined ? {} : {status}),

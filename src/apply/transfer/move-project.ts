@@ -13,12 +13,12 @@ import {isForDonor, otherWay} from './native-way.ts';
 import {carryOut, endOf, tellEnd} from './run-step.ts';
 import {type ProjectRan, type StepEnd, Tally, type TransferRun} from './transfer-run.ts';
 
-/** How often tags are taken along that came while the old path was emptied: somebody who pushes all the time wins. */
+/** How often tags are included that are pushed while the old path is emptied; more often means continuous pushes. */
 const ADOPTION_LIMIT = 5;
 
 /**
- * Carries a project out, step by step, each proved before the next. Nothing is believed that an earlier run wrote down:
- * each step finds out what there is left to do, so that applying again goes on wherever a run ended.
+ * Carries out the move of a project step by step; each step is proved before the next one. Records of earlier runs are
+ * not trusted: each step determines what is left to do, so that another run continues wherever the last one ended.
  * @throws TransshipError JOURNAL_WRITE_FAILED
  */
 export async function moveProject(move: ProjectMove, run: TransferRun): Promise<ProjectSteps> {
@@ -27,7 +27,7 @@ export async function moveProject(move: ProjectMove, run: TransferRun): Promise<
   return steps;
 }
 
-/** The steps of a project, which a group carries out in parts: between them come those of its other projects. */
+/** The steps of a project. A group carries them out in parts, interleaved with those of its other projects. */
 export class ProjectSteps {
   readonly run: TransferRun;
   #move: ProjectMove;
@@ -41,18 +41,18 @@ export class ProjectSteps {
     this.run = run;
   }
 
-  /** With what was taken along so far, and by way of the donor where GitLab did not move the images. */
+  /** The move with the tags that were included, and by way of the donor if GitLab did not move the images. */
   get move(): ProjectMove {
     return this.#move;
   }
 
-  /** Whether every step so far was done. */
+  /** Whether all steps so far are done. */
   get isWhole(): boolean {
     return this.#last.end === 'done' || this.#last.end === 'present';
   }
 
   /**
-   * Carries out the steps before the first that `isBeyond`, as long as each is done.
+   * Carries out the steps before the first one for which `isBeyond` is true, as long as each is done.
    * @throws TransshipError JOURNAL_WRITE_FAILED
    */
   async advance(isBeyond: (step: TransferStep) => boolean): Promise<void> {
@@ -66,7 +66,7 @@ export class ProjectSteps {
     }
   }
 
-  /** What came meanwhile has to be pulled and proved before anything more is deleted. */
+  /** New tags have to be pulled and verified before anything else is deleted. */
   async #adopt({drift}: Extract<StepEnd, {end: 'drift'}>): Promise<void> {
     if (this.#adoptions >= ADOPTION_LIMIT) return;
     const extended = await adopted(this.#move, drift, this.run);
@@ -78,7 +78,7 @@ export class ProjectSteps {
     this.#at = extended.steps.findIndex(({kind}) => kind === 'pull') - 1;
   }
 
-  /** The way by the donor begins with its first step. */
+  /** Continues with the first step of the fallback. */
   async #fallBack(step: TransferStep, {error}: Extract<StepEnd, {end: 'refused'}>): Promise<void> {
     const other = await otherWay(this.#move, error, this.run).catch((thrown: unknown) => ({
       end: endOf(thrown, this.run),
@@ -93,7 +93,7 @@ export class ProjectSteps {
     this.#last = {end: 'present'};
   }
 
-  /** What came of the project; steps that were not come to are told as not started. */
+  /** The results of the project; remaining steps are reported as not started. */
   result(): ProjectRan {
     const left = this.#move.steps.slice(this.#at);
     for (const step of left) {
@@ -119,8 +119,8 @@ export class ProjectSteps {
 }
 
 async function runStep(move: ProjectMove, step: TransferStep, run: TransferRun): Promise<StepEnd> {
-  // A limit must not leave the project without its images, or half-way to its new path. What an earlier run deleted is
-  // known by now, also where its journal is lost.
+  // A limit must not leave the project without its images, or between two paths. Deletions of an earlier run are known
+  // at this point, even if its journal is lost.
   const isIrreversible = step.kind === 'delete-old' || step.kind === 'change-path';
   const isStopping = run.interruption.stopping.aborted;
   if (!isStopping && (isIrreversible || !isUntouched(move, run))) run.context.limits?.lift();
@@ -129,7 +129,7 @@ async function runStep(move: ProjectMove, step: TransferStep, run: TransferRun):
   );
 }
 
-/** A step that GitLab does not do with these images leaves the way by the donor. */
+/** If GitLab refuses a step because of images, the fallback is used. */
 async function handleNative(
   move: ProjectMove,
   step: TransferStep,

@@ -21,8 +21,8 @@ import {carryOut} from './run-step.ts';
 import {OTHER_WAY_ROUND, type StepEnd, type TransferRun} from './transfer-run.ts';
 
 /**
- * The move as it is carried out: a native one goes by way of its donor once GitLab did not move the images itself, in both
- * directions. Without a journal that is seen by what only the donor has.
+ * The move as it is carried out: a native move uses the donor once GitLab has failed to move the images itself, in both
+ * directions. Without a journal, tags that only the donor has show that.
  */
 export async function wayOfRun(move: ProjectMove, run: TransferRun): Promise<ProjectMove> {
   const staged = byDonor(move);
@@ -32,7 +32,7 @@ export async function wayOfRun(move: ProjectMove, run: TransferRun): Promise<Pro
   return (await isHeldAtDonor(staged, run)) ? staged : move;
 }
 
-/** The same by what the journal says alone. */
+/** The same, based on the journal alone. */
 export function wayByJournal(move: ProjectMove, entries: readonly JournalEntry[]): ProjectMove {
   const isTaken = entries.some(
     (entry) => entry.type === 'fallback' && entry.project === move.project.id,
@@ -41,8 +41,8 @@ export function wayByJournal(move: ProjectMove, entries: readonly JournalEntry[]
 }
 
 /**
- * Whether GitLab moved the project and left its images: none of the planned tags is where the project is. They are at its
- * other path in the registry, whose tokens are for paths of projects alone.
+ * Whether GitLab moved the project and left its images behind: none of the planned tags is at the current path. They
+ * are at the other path in the registry, but tokens exist only for paths of projects.
  */
 export async function isLeftBehind(move: ProjectMove, run: TransferRun): Promise<boolean> {
   const missing = await missingTags(move, run);
@@ -64,7 +64,7 @@ async function isHeldAtDonor(move: ProjectMove, run: TransferRun): Promise<boole
   return held.includes(true);
 }
 
-/** The planned tags that are not listed where the project is now. */
+/** The planned tags that are not listed at the current path of the project. */
 async function missingTags(
   {project: {id, from}, repositories}: ProjectMove,
   {context, call}: TransferRun,
@@ -91,10 +91,10 @@ export async function isForDonor(
 }
 
 /**
- * Begins the way by the donor, at the old path: a project that has left it is moved back first, since its images can be
- * read only there. What ends the run in its place: drift, or a no to the deletion.
- * @param why GitLab did not move the images itself
- * @throws TransshipError why the project cannot be moved back
+ * Starts the fallback at the old path. A project that has left it is moved back first, because its images can be read
+ * only there. Drift, or a no to the deletion, ends the run instead.
+ * @param why the error that shows that GitLab did not move the images
+ * @throws TransshipError the reason that prevents moving the project back
  */
 export async function otherWay(
   move: ProjectMove,
@@ -104,8 +104,7 @@ export async function otherWay(
   const staged = byDonor(move) ?? move;
   const {context, progress} = run;
   const {id, from} = move.project;
-  const reason =
-    progress.where === 'before' ? why.message : 'it moved the project, and none of them';
+  const reason = progress.where === 'before' ? why.message : 'it moved the project without them';
   context.report({
     type: 'notice',
     code: 'NATIVE_MOVE_FAILED',
@@ -126,7 +125,7 @@ export async function otherWay(
   return {move: begun.move};
 }
 
-/** @returns the end of a step that failed; undefined: the project is at its old path again */
+/** @returns the end of a failed step; undefined: the project is at its old path again */
 async function moveBack(move: ProjectMove, run: TransferRun): Promise<StepEnd | undefined> {
   const {context, call, progress} = run;
   const [back] = (await reversedUnit({moves: [move]}, context, call).catch(stuck(move))).moves;
@@ -159,7 +158,7 @@ function stuck({project: {from, to}}: ProjectMove): (error: unknown) => never {
   };
 }
 
-/** What GitLab moves back by itself may take a moment. */
+/** GitLab may take a moment to move images back. */
 async function begunAtOld(move: ProjectMove, run: TransferRun): Promise<Begun> {
   const {everyMs, limitMs} = run.context.patience;
   for (let waitedMs = 0; ; waitedMs += everyMs) {

@@ -18,22 +18,24 @@ import {
   type TransferRun,
 } from './transfer-run.ts';
 
-/** How a project came out of a run of its plan. */
+/** The result of a project in a run of its plan. */
 export interface ProjectEnd {
-  /** As it was carried out, with what was taken along. */
+  /** The move as it was carried out, with the tags that were included. */
   readonly move: ProjectMove;
-  /** Undefined: nobody knows where the project is. */
+  /** Undefined: the location of the project is unknown. */
   readonly run: TransferRun | undefined;
   readonly ran: Omit<ProjectRan, 'result'> & {readonly result: ProjectResult['result']};
-  /** Why it could not be begun, or not be taken back. */
+  /** Why it could not be started, or rolled back. */
   readonly error?: ErrorData;
-  /** Tags that are gone from the old path though no journal says so, as `host/path:tag`. Default: none. */
+  /**
+   * Tags that are gone from the old path although no journal contains the deletion, as `host/path:tag`. Default: none.
+   */
   readonly missing?: readonly string[];
-  /** The move back that was carried out, which begins where `move` ends. Absent: it was carried out as planned. */
+  /** The move back, from the end of `move`. Absent: the move was carried out as planned. */
   readonly reversed?: ProjectMove;
 }
 
-/** The end of a project that the run did not come to. */
+/** The result of a project that the run did not reach. */
 export function notStarted({
   planned,
   run,
@@ -45,10 +47,10 @@ export function notStarted({
   return {move: planned, run, ran: {result: 'not-started', steps, ...NOTHING_RAN}};
 }
 
-/** Of what was not begun. */
+/** The result of something that was not started. */
 export const NOTHING_RAN = {bytes: {sent: 0}, blobs: {copied: 0, mounted: 0, present: 0}};
 
-/** Writes down and tells how a project ended. @throws TransshipError JOURNAL_WRITE_FAILED */
+/** Records and reports the result of a project. @throws TransshipError JOURNAL_WRITE_FAILED */
 export async function endProject(end: ProjectEnd, {context}: PlanRun): Promise<ProjectEnd> {
   const {
     move: {project},
@@ -62,31 +64,31 @@ export async function endProject(end: ProjectEnd, {context}: PlanRun): Promise<P
   return end;
 }
 
-/** How a group, or a project that moves by itself, came out of a run of its plan. */
+/** The result of a group, or of a project that moves on its own, in a run of its plan. */
 export interface UnitEnd {
-  /** Those of its projects. */
+  /** The results of its projects. */
   readonly ends: readonly ProjectEnd[];
   readonly result: ProjectResult['result'];
   readonly group?: GroupEnd;
 }
 
-/** How a group came out of a run. */
+/** The result of a group in a run. */
 export interface GroupEnd {
   readonly group: GroupMove;
-  /** Undefined: nobody knows. */
+  /** Undefined: unknown. */
   readonly where: ProjectLocation | undefined;
-  /** Of its own steps. */
+  /** The results of its own steps. */
   readonly ran: Omit<ProjectRan, 'result'>;
   readonly error?: ErrorData;
 }
 
-/** The end of a group that the run did not come to. */
+/** The result of a group that the run did not reach. */
 export function groupNotStarted(group: GroupMove, where: ProjectLocation | undefined): GroupEnd {
   const steps = group.steps.map(({id}) => ({id, outcome: 'not-started'}) as const);
   return {group, where, ran: {steps, ...NOTHING_RAN}};
 }
 
-/** What came of the whole plan: its projects in their order, all their steps, and what was sent for all of them. */
+/** The result of the whole plan: its projects in order, all of their steps, and the totals of what was sent. */
 export function resultOf(
   plan: TransferPlan,
   units: readonly UnitEnd[],
@@ -132,8 +134,8 @@ function groupResult({
 }
 
 /**
- * As copies have it, drift before a failure: no run of this plan can do what drifted. Where nothing went wrong and a
- * project was not started, a signal or a no to a question ended the run.
+ * As for copies, drift precedes failures: no run of this plan can repair drift. If nothing failed but a project was not
+ * started, a signal or a no to a question ended the run.
  */
 function planEnd(results: readonly ProjectResult['result'][]): RunEnd {
   const worst = (['interrupted', 'drift', 'failed'] as const).find((end) => results.includes(end));

@@ -23,9 +23,9 @@ import {
 type Context = Pick<TransferContext, 'gitlab' | 'journal' | 'report'>;
 
 /**
- * Switches the cleanup policy of a project off, which could delete images in the middle of the move. What it was like is
- * in the journal before.
- * @returns whether it was on
+ * Disables the cleanup policy of a project, which could delete images during the move. The journal records the policy
+ * first.
+ * @returns whether it was enabled
  */
 export async function pausePolicy(
   {id, cleanupPolicy}: Project,
@@ -39,9 +39,9 @@ export async function pausePolicy(
 }
 
 /**
- * The step of the plan. Once the project has left its old path this was done: a policy that is on by then has been put
- * back.
- * @param policy as it was when planning
+ * The step `pause`. If the project has left its old path, the step is done: a policy that is enabled then was already
+ * restored.
+ * @param policy the policy when planning
  */
 export async function pauseStep(
   move: ProjectMove,
@@ -52,13 +52,13 @@ export async function pauseStep(
   const {journal, gitlab} = context;
   const project = await gitlab.projects.get(move.project.id, call);
   if (await pausePolicy(project, context, call)) return DONE;
-  // An earlier run did it, whose journal is lost.
+  // An earlier run disabled it, and its journal is lost.
   if (!journal.unfinished.paused.has(project.id))
     await journal.append({type: 'pause', project: project.id, policy});
   return PRESENT;
 }
 
-/** Switches the policy of the project that moves on. Not a second time: whoever switched it off since then meant that. */
+/** The step `resume`. It is not repeated: if the policy is disabled afterwards, somebody wanted that. */
 export async function resumeStep(
   {project: {id}}: ProjectMove,
   {context, call}: TransferRun,
@@ -71,9 +71,10 @@ export async function resumeStep(
 }
 
 /**
- * Switches on every policy that this run or an earlier one switched off, once no images wait at a donor alone: of a
- * project that is at its end or was left as it is, and of a donor when that holds for all its projects, whatever other
- * projects a journal names. A failure is told, and does not change what came of the run: the journal remembers it.
+ * Restores every policy that this run or an earlier one disabled, once no images are only at a donor: that of a project
+ * after its move or if it was not started, and that of a donor if this applies to all of its projects, whatever other
+ * projects a journal names. A failure is reported, and does not change the result of the run: the journal still records
+ * it.
  */
 export async function resumePolicies(
   {moves}: TransferPlan,
@@ -106,15 +107,15 @@ export async function resumePolicies(
         const name = project.fullPath;
         tell(
           'POLICY_STAYS_PAUSED',
-          `the plan does not name the cleanup policy of ${name}: it stays`,
+          `the cleanup policy of ${name} stays disabled: it is not in the plan`,
         );
       } else if (await resumePolicy(id, project, context, call)) {
-        tell('POLICY_RESUMED', `the cleanup policy of ${project?.fullPath ?? id} is on again`);
+        tell('POLICY_RESUMED', `the cleanup policy of ${project?.fullPath ?? id} is enabled again`);
       }
     } catch (error) {
       if (isJournalFailure(error)) throw error;
       const {message} = errorData(error);
-      tell('POLICY_STAYS_PAUSED', `the cleanup policy of project ${id} stays off: ${message}`);
+      tell('POLICY_STAYS_PAUSED', `the cleanup policy of project ${id} stays disabled: ${message}`);
     }
   }
 }
@@ -123,7 +124,7 @@ function hasPolicySteps(move: ProjectMove): boolean {
   return possibleSteps(move).some(({kind}) => kind === 'pause' || kind === 'resume');
 }
 
-/** Nothing of the project waits at its donor alone. */
+/** Whether no images of the project are only at its donor. */
 function isSettled({move, run}: ProjectEnd, {journal}: Context): boolean {
   const {id} = move.project;
   if (journal.unfinished.completed.has(id)) return true;
@@ -131,9 +132,9 @@ function isSettled({move, run}: ProjectEnd, {journal}: Context): boolean {
 }
 
 /**
- * What else the policy says was not changed, and neither a plan nor a journal gets to choose it.
+ * Only enables the policy. Its other settings were not changed, and neither a plan nor a journal may choose them.
  * @param project undefined: it was deleted
- * @returns whether it was off
+ * @returns whether it was disabled
  */
 async function resumePolicy(
   id: number,

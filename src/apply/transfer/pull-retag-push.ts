@@ -13,7 +13,7 @@ import {donorAbsent, isDonorThere, prepareDonor} from './donor.ts';
 import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
 import {copySetOf} from './verify-place.ts';
 
-/** Brings the images from the old path to the donor; what the donor has already stays as it is. */
+/** Copies the images from the old path to the donor. Content that the donor already has is kept. */
 export async function pull(
   move: ProjectMove,
   copySet: CopySet,
@@ -33,8 +33,8 @@ export async function isOrdered({steps}: ProjectMove, run: TransferRun): Promise
 }
 
 /**
- * Brings the images from the donor to the new path, oldest first where their dates count. A tag
- * that somebody pushed to the new path meanwhile is left alone and told of when all others are there.
+ * Copies the images from the donor to the new path, the oldest first if their dates matter. A tag that somebody else
+ * pushed to the new path is kept, and reported after all others are there.
  */
 export async function push(
   move: ProjectMove,
@@ -44,7 +44,7 @@ export async function push(
   return runCopySet(move, copySet, run, {isTagOrderKept: await isOrdered(move, run)});
 }
 
-/** Carries what is not there yet; what is there and neither as planned nor as it was stays, and is told of as drift. */
+/** Copies what is missing. A tag that is neither as planned nor as observed is kept, and reported as drift. */
 export async function runCopySet(
   move: ProjectMove,
   {copies, blobs}: CopySet,
@@ -80,9 +80,9 @@ function firstFailure(images: readonly StepResult[]): ReturnType<typeof errorDat
 }
 
 /**
- * Proves once more, just before the first deletion, that the registry takes what has to be pushed after the move. A
- * manifest that an earlier run deleted and the registry no longer has cannot be tried, and was tried by that run. Where
- * nothing is left to delete, an upload would only make GitLab's record of the image path anew.
+ * Proves once more, just before the first deletion, that the registry accepts what has to be pushed after the move. A
+ * manifest that an earlier run deleted and the registry no longer has cannot be tried, but that run tried it. If
+ * nothing is left to delete, no upload is started, because it would create GitLab's record of the image path again.
  * @throws TransshipError the refusal
  */
 export async function probe(
@@ -110,9 +110,9 @@ export async function probe(
 }
 
 /**
- * Gives each image at the donor its name at the new path. The name is written by the push, which puts the manifest
- * under it; what is proved here is that the donor has every image that the new path lacks, under the name that it is
- * pushed from. A run that proved the donor before the move has done so already.
+ * Gives each image at the donor its name at the new path. The push writes the names; this step proves that the donor
+ * has each image that the new path lacks, under the name from which it is pushed. If this run verified the donor before
+ * the move, that is already proved.
  * @throws TransshipError MANIFEST_NOT_FOUND, DONOR_ABSENT
  */
 export async function retag(move: ProjectMove, run: TransferRun): Promise<StepEnd> {

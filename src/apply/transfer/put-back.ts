@@ -27,19 +27,19 @@ import {
 } from './transfer-run.ts';
 import {compareAt} from './verify-place.ts';
 
-/** A project that is at its old path, and was perhaps begun. */
+/** A project at its old path that may have been started. */
 export interface Restorable {
   readonly planned: ProjectMove;
-  /** With what was taken along. */
+  /** The move with the tags that were included. */
   readonly move: ProjectMove;
   readonly run: TransferRun;
-  /** From the donor to the old path. */
+  /** The copies from the donor to the old path. */
   readonly way: CopySet;
   /** Tags that are gone from the old path, as `host/path:tag`. */
   readonly missing: readonly string[];
 }
 
-/** @throws TransshipError of a plan of one project, what could not be done */
+/** Rolls back a project at its old path. @throws TransshipError the failure, if the plan has one project */
 export async function takeProjectBack(one: Restorable, plan: TransferPlan): Promise<ProjectEnd> {
   const {move, run, way, missing} = one;
   await run.context.journal.append({type: 'rollback', project: move.project.id});
@@ -65,7 +65,7 @@ async function takeBack(
 ): Promise<ProjectRan> {
   const tally = new Tally();
   if (move.way === 'native') {
-    // Nothing of it is done before GitLab moves the project, and everything by that.
+    // This is all or nothing: it begins only when GitLab moves the project.
     tally.add(idOf('put-back'), PRESENT);
     return tally.result('done');
   }
@@ -104,15 +104,15 @@ async function throwIfNotWhole(
   throw new TransshipError(
     'VERIFY_FAILED',
     `the ${first.what} ${first.repository}${first.tag === undefined ? `@${first.digest}` : `:${first.tag}`} is not at the old path`,
-    {side: 'destination', hint: 'roll back again: what is missing is pushed from the donor'},
+    {side: 'destination', hint: 'roll back again: missing images are pushed from the donor'},
   );
 }
 
 /**
- * Puts tags back at the old path without the donor: a deleted tag leaves its manifest, which GitLab's registry keeps
- * until it collects garbage, with a database for a day at least (GitLab container registry:
- * docs/spec/gitlab/online-garbage-collection.md, `review_after`). Putting the same bytes under the tag is enough.
- * @throws TransshipError DONOR_ABSENT once all that the registry still has is back, where that is not all
+ * Restores tags at the old path without the donor. A deleted tag leaves its manifest, which GitLab's registry keeps
+ * until garbage collection; with a database, for at least a day (GitLab container registry:
+ * docs/spec/gitlab/online-garbage-collection.md, `review_after`). Pushing the same bytes with the tag is sufficient.
+ * @throws TransshipError DONOR_ABSENT after everything that the registry still has was restored, if that is not all
  */
 async function putBackByDigest(move: ProjectMove, run: TransferRun): Promise<StepEnd> {
   const {context, call} = run;
@@ -139,7 +139,7 @@ async function putBackByDigest(move: ProjectMove, run: TransferRun): Promise<Ste
     throw new TransshipError(
       'DONOR_ABSENT',
       `${message}, and the registry no longer has ${first.repository}:${first.tag}${others}`,
-      {side, hint: `${back} tags were put back. ${hint}`},
+      {side, hint: `${back} tags were restored. ${hint}`},
     );
   }
   if (drift.length > 0) return {end: 'drift', drift};
@@ -147,8 +147,8 @@ async function putBackByDigest(move: ProjectMove, run: TransferRun): Promise<Ste
 }
 
 /**
- * What was planned, and what was taken along and deleted since; the latest word on a tag counts. The journal does not
- * get to name other repositories.
+ * The planned tags, and the tags that were included and deleted since; the latest entry for a tag is used. The journal
+ * cannot name other repositories.
  */
 function wanted({repositories, project}: ProjectMove, {context}: TransferRun): Iterable<OldTag> {
   const planned = repositories.flatMap(({from, tags}) =>
@@ -160,7 +160,7 @@ function wanted({repositories, project}: ProjectMove, {context}: TransferRun): I
   return new Map(all.map((old) => [`${old.repository}:${old.tag}`, old])).values();
 }
 
-/** False: the registry has lost a part of it. */
+/** False: the registry has lost part of the image. */
 async function isTaken(
   at: RepositoryWriter,
   {tag}: OldTag,

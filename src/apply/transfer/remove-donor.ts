@@ -2,51 +2,52 @@ import type {Digest} from '../../model/digest.ts';
 import type {Tag} from '../../model/reference.ts';
 import type {Donor, ProjectMove} from '../../model/transfer-plan.ts';
 import {mapAtOnce} from '../../observe/at-once.ts';
-import {isVacant, listsOnly, removeIfEmpty, removeLayout} from '../../places/layout-folder.ts';
-import {DELETE_CONCURRENCY} from './delete-old.ts';
-import {isCreatedDonor, isDonorAwaited, isOwnFolder} from './donor.ts';
+import {isVacant, listsOnly, removeIfEmpty, removeLayout} from '../../places/layout-directory.ts';
+import {TAG_DELETE_CONCURRENCY} from './delete-old.ts';
+import {isCreatedDonor, isDonorAwaited, isOwnDirectory} from './donor.ts';
 import {DONE, type StepEnd, type TransferContext, type TransferRun} from './transfer-run.ts';
 
 /**
- * Takes away from the donor what this plan put there for a project, once all of it is proved to be at the new path. What
- * the journal does not name as ours stays, and is told: other files and images, layouts and projects that were there
- * before. A donor of several projects goes with the last of them.
+ * Removes from the donor what this plan put there for a project, after all of it was proved to be at the new path.
+ * Content that is not recorded as ours is kept and reported: other files and images, and layouts and projects that
+ * existed before. A donor of several projects is removed with the last of them.
  */
 export async function removeDonor(move: ProjectMove, run: TransferRun): Promise<StepEnd> {
-  if (move.donor.kind === 'directory') await removeFolder(move, run);
+  if (move.donor.kind === 'directory') await removeDirectory(move, run);
   else await emptyProject(move, move.donor, run);
   return DONE;
 }
 
-async function removeFolder(move: ProjectMove, run: TransferRun): Promise<void> {
+async function removeDirectory(move: ProjectMove, run: TransferRun): Promise<void> {
   const {context} = run;
   const {donor, repositories} = move;
   for (const repository of repositories) {
     const layout = repository.donor;
-    const folder = context.folderOf(layout);
-    const isGone = isOwnFolder(layout, context)
-      ? await removeOwnLayout(folder, move, repository.tags)
-      : await isVacant(folder);
-    if (!isGone) tellKept(folder, context);
+    const directory = context.directoryOf(layout);
+    const isGone = isOwnDirectory(layout, context)
+      ? await removeOwnLayout(directory, move, repository.tags)
+      : await isVacant(directory);
+    if (!isGone) tellKept(directory, context);
   }
   if (isDonorAwaited(move, run)) return;
-  const folder = context.folderOf(donor.path);
-  if (isOwnFolder(donor.path, context) && !(await removeIfEmpty(folder))) tellKept(folder, context);
+  const directory = context.directoryOf(donor.path);
+  if (isOwnDirectory(donor.path, context) && !(await removeIfEmpty(directory)))
+    tellKept(directory, context);
 }
 
-/** By name: of the blobs those of the plan. False: something else is there as well. */
+/** Removes the blobs of the plan by name. @returns false: the layout has other content */
 async function removeOwnLayout(
-  folder: string,
+  directory: string,
   {manifests, steps}: ProjectMove,
   tags: readonly {readonly name: Tag}[],
 ): Promise<boolean> {
   const blobs = steps.flatMap((step) => (step.kind === 'pull' ? step.blobs : []));
   const ours = new Set<Digest>([...manifests, ...blobs].map(({digest}) => digest));
   const names = new Set<string>(tags.map(({name}) => name));
-  return (await listsOnly(folder, ours, names)) && (await removeLayout(folder, ours));
+  return (await listsOnly(directory, ours, names)) && (await removeLayout(directory, ours));
 }
 
-/** GitLab renames a project before it deletes it, which tags would keep it from: so they go first. */
+/** GitLab renames a project before it deletes it, which tags would prevent, so they are deleted first. */
 async function emptyProject(
   move: ProjectMove,
   {id, path}: Donor & {readonly kind: 'project'},
@@ -57,7 +58,7 @@ async function emptyProject(
   const project = await projects.find(id ?? path, call);
   if (project === undefined) return;
   const isOurs = isCreatedDonor(project, move, context);
-  // What a lost journal named is not ours to touch.
+  // Neither the plan's ID nor the journal proves that this is the donor, for example if the journal is lost.
   if (!isOurs && project.id !== id) return tellKept(path, context);
   await deleteTags(move, project.id, run);
   if (!isOurs || isDonorAwaited(move, run)) return;
@@ -67,7 +68,7 @@ async function emptyProject(
   else tellKept(path, context);
 }
 
-/** Each only if it still points to what this plan put there, as at the old path. */
+/** Each tag only if it still points to what this plan pushed, as at the old path. */
 async function deleteTags(
   {repositories}: ProjectMove,
   projectId: number,
@@ -90,7 +91,7 @@ async function deleteTags(
     else if (record !== undefined) await context.gitlab.repositories.deleteTag(record, tag, call);
   };
   const planned = repositories.flatMap(({donor, tags}) => tags.map((tag) => ({donor, ...tag})));
-  await mapAtOnce(planned, DELETE_CONCURRENCY, ({donor, name, digest}) =>
+  await mapAtOnce(planned, TAG_DELETE_CONCURRENCY, ({donor, name, digest}) =>
     remove(donor, name, digest),
   );
 }
@@ -99,6 +100,6 @@ function tellKept(name: string, {report}: TransferContext): void {
   report({
     type: 'notice',
     code: 'DONOR_KEPT',
-    message: `${name} stays: it contains something that this plan did not put there`,
+    message: `${name} is kept: it contains something that this plan did not put there`,
   });
 }

@@ -19,9 +19,9 @@ import {copySetOf} from './verify-place.ts';
 type Context = Pick<TransferContext, 'gitlab'>;
 
 /**
- * What takes a project or a group back that has left its old path: its move the other way round, from the new path by
- * way of the donor to the old one. GitLab's conditions are looked at first, as far as it shows them.
- * @throws TransshipError ROLLBACK_TOO_LATE where only forward is possible, saying why
+ * The reverse move of a project or a group that has left its old path: from the new path by way of the donor to the old
+ * one. GitLab's conditions are checked first, as far as it reports them.
+ * @throws TransshipError ROLLBACK_TOO_LATE with the reason if the move can only be completed
  */
 export async function reversedUnit(
   {group, moves}: TransferUnit,
@@ -43,12 +43,12 @@ export async function reversedUnit(
   return {moves: reversed};
 }
 
-/** The id of a step on the way back. */
+/** The ID of a step of the reverse move. */
 export function backId(id: string): string {
   return `back:${id}`;
 }
 
-/** @param namespaceId of the old namespace; undefined: the group takes the project back */
+/** @param namespaceId the ID of the old namespace; undefined: the project moves back with its group */
 function reversedMove(move: ProjectMove, namespaceId: number | undefined): ProjectMove {
   const staged = byDonor(move);
   const {steps, downtimeSeconds} = staged === undefined ? move : reversedMove(staged, namespaceId);
@@ -108,7 +108,7 @@ function reversedStep(
       const rules = step.rules.map(({id, from, to}) => ({id, from: to, to: from}));
       return [{...step, ...base, rules}];
     }
-    // The registry has taken all of it when it was pushed; and the donor stays.
+    // The registry accepted everything when it was pushed, and the donor is kept.
     case 'probe':
     case 'remove-donor':
       return [];
@@ -126,7 +126,7 @@ function reversedChange(
   const {namespaceId: _namespaceId, path: _path, ...rest} = step;
   return step.path === undefined
     ? {...rest, ...(namespaceId === undefined ? {} : {namespaceId}), why: 'it was there before'}
-    : {...rest, path: splitPath(from).path, why: 'it was called so before'};
+    : {...rest, path: splitPath(from).path, why: 'that was its path before'};
 }
 
 function reversedGroup(
@@ -159,7 +159,7 @@ function reversedGroup(
   };
 }
 
-/** From the new path to the donor: the way of the push the other way round, of all images. */
+/** From the new path to the donor: the reverse of the push, with all images. */
 function outward(move: ProjectMove): CopySet {
   const {copies, blobs} = copySetOf(move, 'push');
   const donors = new Map(move.repositories.map(({to, donor}) => [to, donor]));
@@ -172,22 +172,22 @@ function outward(move: ProjectMove): CopySet {
         from: copy.to,
         to: donors.get(copy.to) ?? copy.from,
         needs: copy.needs.map(outId),
-        // What the donor has is that of this plan, or stays and is told of.
+        // Content at the donor is that of this plan, or it is kept and reported.
         replaces: null,
       };
     }),
     blobs: blobs.map((blob): BlobAction => {
       const {mountFrom: _mountFrom, ...rest} = blob;
       const to = donors.get(blob.to) ?? blob.from;
-      const isFolder = to.startsWith('oci:');
-      const action = blob.action === 'foreign' ? 'foreign' : isFolder ? 'copy' : 'mount';
+      const isDirectory = to.startsWith('oci:');
+      const action = blob.action === 'foreign' ? 'foreign' : isDirectory ? 'copy' : 'mount';
       const from = blob.to;
       return {...rest, from, to, action, ...(action === 'mount' ? {mountFrom: from} : {})};
     }),
   };
 }
 
-/** From the donor to the old path: the way of the push with another end. */
+/** From the donor to the old path: the copies of the push with another destination. */
 export function backward(move: ProjectMove): CopySet {
   const {copies, blobs} = copySetOf(move, 'push');
   const names = new Map(move.repositories.map(({from, to}) => [to, from]));
@@ -268,7 +268,7 @@ async function oldParent(
 
 async function ownerIsAdmin({gitlab}: Context, call: Call): Promise<boolean> {
   const user = await gitlab.account.user(call).catch((error: unknown) => {
-    // Tokens without read_user are told nothing of their owner.
+    // Tokens without the scope read_user cannot read their owner.
     if (error instanceof TransshipError && error.status === 403) return undefined;
     throw error;
   });

@@ -23,7 +23,7 @@ import {
   type UnitEnd,
 } from './plan-result.ts';
 import {resumePolicies} from './policy.ts';
-import {untilNoneDeleted} from './delete-records.ts';
+import {untilNoneDeleted} from './delete-group-records.ts';
 import {locateGroup, locateProject} from './locate.ts';
 import {isLeftBehind, wayOfRun} from './native-way.ts';
 import {backward, reversedUnit} from './reversed-unit.ts';
@@ -49,13 +49,13 @@ import {
 } from './transfer-run.ts';
 
 /**
- * Takes transfers back from wherever they are, the last one first: every image that is gone from the old path of a project
- * comes back from the donor, and the cleanup policy is as it was. A project or group that has left its old path is moved
- * back by way of the donor, as it was moved there, once GitLab's conditions for that are seen to hold. At the old path
- * without a donor, what the registry still has comes back. A tag that somebody pushed meanwhile is not deleted. Projects that
- * were not begun stay as they are. Done twice, the second changes nothing.
- * @throws TransshipError ROLLBACK_TOO_LATE where none can be taken back, saying why; USAGE where tags at a new path have
- *   to be deleted for that and nobody can be asked; of a plan of one project, what the registry and GitLab refuse
+ * Rolls back transfers from any state, the last one first: every image that is gone from the old path of a project is
+ * restored from the donor, and the cleanup policy is as before. A project or group that has left its old path is moved
+ * back by way of the donor, like it was moved there, if GitLab's conditions for that are met. If the donor is absent,
+ * images that the registry still has are restored at the old path. A tag that somebody else pushed is not deleted.
+ * Projects that were not started are not changed. A second rollback changes nothing.
+ * @throws TransshipError ROLLBACK_TOO_LATE with the reason if nothing can be rolled back; USAGE if tags at a new path
+ *   have to be deleted and nobody can be asked; if the plan has one project, the refusals of the registry and of GitLab
  */
 export async function rollbackTransfer(
   plan: TransferPlan,
@@ -64,7 +64,7 @@ export async function rollbackTransfer(
 ): Promise<RunResult> {
   const context = withJournalTimes(given);
   const call = {signal: interruption.aborted};
-  // A comparison that was ended early would leave no result: this is not taken apart into steps.
+  // This comparison has no intermediate results, so it is not interrupted.
   const run: OpenRun = {context, interruption, call, reading: call, finished: new Set()};
   const found: FoundBack[] = [];
   for (const unit of unitsOf(plan)) found.push(await lookBack(unit, plan, run));
@@ -120,10 +120,10 @@ async function notAgreed(
   return await endedRollback(found.map(unitNotStarted), plan, run);
 }
 
-/** A project or a group before it is taken back. */
+/** A project or a group before its rollback. */
 type FoundBack = {readonly unit: TransferUnit; readonly where?: ProjectLocation} & (
   | {
-      /** At the old path: those of its projects that were begun; the others stay as they are. */
+      /** At the old path: those projects that were started; the others are not changed. */
       readonly restorable: readonly Restorable[];
       readonly others: readonly {readonly planned: ProjectMove; readonly run: TransferRun}[];
     }
@@ -133,7 +133,7 @@ type FoundBack = {readonly unit: TransferUnit; readonly where?: ProjectLocation}
   | {readonly error: unknown}
 );
 
-/** @throws what concerns more than this one: JOURNAL_WRITE_FAILED, and that the run was ended */
+/** @throws errors that concern the whole run: JOURNAL_WRITE_FAILED, and an interruption */
 async function lookBack(unit: TransferUnit, plan: TransferPlan, run: PlanRun): Promise<FoundBack> {
   const {interruption} = run;
   let where: ProjectLocation | undefined;
@@ -171,7 +171,7 @@ async function lookAtOld(
   run: PlanRun,
 ): Promise<Restorable | {readonly planned: ProjectMove; readonly run: TransferRun}> {
   const own = projectRun(planned, plan, run, 'before');
-  // Nothing is deleted on the way back: what was taken along and is at the old path again is as it was.
+  // Nothing is deleted during a rollback: tags that were included and are at the old path again are as before.
   const lookout = {...own, context: {...run.context, adoptNewTags: true}};
   const move = await moveWithAdopted(await wayOfRun(planned, own), lookout);
   const {drift} = await readOldTags(move, own);
@@ -180,7 +180,7 @@ async function lookAtOld(
   return {planned, move, run: own, way: backward(move), missing};
 }
 
-/** The move the other way round, with what was taken along. @throws TransshipError ROLLBACK_TOO_LATE */
+/** The reverse move, with the tags that were included. @throws TransshipError ROLLBACK_TOO_LATE */
 async function lookAtReversed(
   unit: TransferUnit,
   plan: TransferPlan,
@@ -212,7 +212,7 @@ async function lookAtReversed(
   return await lookAtUnit(back, open, run);
 }
 
-/** Of a project or a group that is not taken back. */
+/** The result of a project or a group that is not rolled back. */
 function endOfOther(found: FoundBack): UnitEnd {
   const end = unitNotStarted(found);
   if ('error' in found) {
@@ -259,7 +259,7 @@ async function takeUnitBack(
   if ('reversed' in found) return await moveUnitBack(unit, found.reversed, first, run);
   const {group} = unit;
   try {
-    // What is pushed to a repository that GitLab is deleting would be deleted with it.
+    // GitLab would delete what is pushed to a repository that it is deleting.
     if (group !== undefined) await untilNoneDeleted({...unit, group}, run);
   } catch (error) {
     if (unit.moves.length === plan.moves.length || isInterrupted(error)) throw error;
@@ -306,8 +306,8 @@ async function moveUnitBack(
 }
 
 /**
- * Whether an earlier run changed anything of a project that is at its old path. What it deleted is in the journal by now,
- * also where that was lost: `readOldTags` finds it at the donor.
+ * Whether an earlier run changed anything of a project at its old path. The journal contains all deletions at this
+ * point, even if it was lost: `readOldTags` finds them at the donor.
  */
 async function wasBegun(
   {project: {id}, steps}: ProjectMove,

@@ -4,8 +4,8 @@ import type {MovedRule, ProjectMove} from '../../model/transfer-plan.ts';
 import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
 
 /**
- * Keeps everybody but owners from pushing to the old path. The plan names patterns for which there was no rule: those
- * that are there by now are an earlier run's.
+ * Prevents everybody except owners from pushing to the old path. The plan contains patterns that had no rule, so rules
+ * with these patterns were created by an earlier run.
  */
 export async function freeze(
   {project: {id}}: ProjectMove,
@@ -21,8 +21,8 @@ export async function freeze(
 }
 
 /**
- * Takes away the rules that `freeze` makes at either path, since a run that was killed may have gone the other way. One
- * that is not as it makes them is somebody else's.
+ * Removes the rules of `freeze` at both paths, because a killed run may have moved in the other direction. A rule with
+ * other settings belongs to somebody else.
  */
 export async function unfreeze(
   {project: {id, from, to}, steps}: ProjectMove,
@@ -46,7 +46,7 @@ function patternOf({pattern}: {readonly pattern: string}): string {
   return pattern.toLowerCase();
 }
 
-/** Rules that somebody changed or deleted since planning stay as they are. */
+/** Rules that were changed or deleted since planning are not touched. */
 export async function moveRules(
   {project: {id}}: ProjectMove,
   planned: readonly MovedRule[],
@@ -61,7 +61,7 @@ export async function moveRules(
   return left.length > 0 ? DONE : PRESENT;
 }
 
-/** Tells of rules that go on protecting the old path, and that the plan neither moves nor takes away. */
+/** Reports rules that still protect the old path, and that the plan neither moves nor removes. */
 export async function tellOldRules(move: ProjectMove, {context, call}: TransferRun): Promise<void> {
   const {id, from, to} = move.project;
   const planned = new Set(
@@ -80,7 +80,7 @@ export async function tellOldRules(move: ProjectMove, {context, call}: TransferR
     context.report({
       type: 'notice',
       code: 'RULE_KEEPS_OLD_PATH',
-      message: `the protection rule "${pattern}" names the old path; give it ${registryPathOf(to)} in its place`,
+      message: `the protection rule "${pattern}" names the old path; change that to ${registryPathOf(to)}`,
     });
   }
 }

@@ -4,16 +4,16 @@ import type {StepResult} from '../../model/outcome.ts';
 import {isJournalFailure} from '../journal-file.ts';
 import {type PlanRun, type StepEnd, stepResult} from './transfer-run.ts';
 
-/** A step as events tell of it. */
+/** A step as events report it. */
 export interface ToldStep {
   readonly id: string;
-  /** How many images it copies. */
+  /** The number of images that it copies. */
   readonly images: number;
 }
 
 /**
- * Carries out one step, and records its result.
- * @throws TransshipError JOURNAL_WRITE_FAILED: nothing more may be done then
+ * Carries out a step, and records its result.
+ * @throws TransshipError JOURNAL_WRITE_FAILED: the run must stop
  */
 export async function carryOut(
   step: ToldStep,
@@ -36,7 +36,7 @@ export async function carryOut(
   return end;
 }
 
-/** What a step that threw came to. @throws TransshipError JOURNAL_WRITE_FAILED */
+/** The end of a step that threw an error. @throws TransshipError JOURNAL_WRITE_FAILED */
 export function endOf(thrown: unknown, {interruption}: PlanRun): StepEnd {
   const isStopped = interruption.aborted.aborted || interruption.stopping.aborted;
   const error = isStopped && isAbort(thrown) ? interrupted() : thrown;
@@ -45,7 +45,7 @@ export function endOf(thrown: unknown, {interruption}: PlanRun): StepEnd {
   return {end: 'failed', error: errorData(error)};
 }
 
-/** What a call that was ended by its signal rejects with. */
+/** Whether a call was rejected because its signal was aborted. */
 function isAbort(thrown: unknown): boolean {
   return thrown instanceof Error && thrown.name === 'AbortError';
 }

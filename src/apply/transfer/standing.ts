@@ -14,27 +14,27 @@ import {oldName} from './delete-old.ts';
 import {wayByJournal} from './native-way.ts';
 import {backId} from './reversed-unit.ts';
 
-/** What was found out about a project, by a run or from the journal. */
-interface Found {
+/** The state of a project, as found by a run or in the journal. */
+interface ProjectState {
   readonly project: TransferStanding['project'];
-  /** Tags of the move, with those that were taken along. */
+  /** The number of tags in the move, including those that were added. */
   readonly total: number;
-  /** Tags that are at the old path. */
+  /** The number of tags at the old path. */
   readonly old: number;
-  /** Tags that are at the new path. */
+  /** The number of tags at the new path. */
   readonly target: number;
   readonly isPaused: boolean;
   readonly end: RunEnd | undefined;
-  /** Taken back, as far as it got. */
+  /** The project was rolled back, at least in part. */
   readonly isRollback: boolean;
 }
 
-/** Where the images of a move are, and what works next; undefined: there are none. */
-export function standingOf(move: ProjectMove, found: Found): TransferStanding | undefined {
+/** The location of a move's images, and the next commands; undefined: there are no images. */
+export function standingOf(move: ProjectMove, found: ProjectState): TransferStanding | undefined {
   if (move.way === 'empty') return undefined;
   const {project, isPaused, total} = found;
   const target = Math.max(0, found.target);
-  // Where GitLab moves images itself, there is no other place.
+  // If GitLab moves images itself, they are in no other place.
   const old = move.way === 'native' ? total - target : Math.max(0, found.old);
   const images = {total, old, donor: Math.max(0, total - old - target), target};
   return {
@@ -50,7 +50,7 @@ export function countTags({repositories}: ProjectMove): number {
   return repositories.reduce((sum, {tags}) => sum + tags.length, 0);
 }
 
-/** The entries of a journal that are about a project, by its ID; the runs are about all of them. */
+/** The journal entries of each project, by its ID. Entries for runs belong to all projects. */
 export function entriesByProject(
   {moves, groups = []}: TransferPlan,
   entries: readonly JournalEntry[],
@@ -72,7 +72,7 @@ export function entriesByProject(
     if (entry.type === 'blob' || entry.type === 'upload') return placeOwners.get(entry.to);
     return 'project' in entry ? entry.project : undefined;
   };
-  // What a group does concerns all its projects.
+  // The steps of a group concern all of its projects.
   const groupOwners = new Map(
     groups.flatMap(({steps, projects}) => steps.map(({id}) => [id, projects] as const)),
   );
@@ -84,12 +84,12 @@ export function entriesByProject(
   return found;
 }
 
-/** What counts of the entries of one project: what its steps did before a rollback is undone. */
+/** The entries of a project that are still valid: a rollback invalidates the steps before it. */
 export function sinceRollback(own: readonly JournalEntry[]): readonly JournalEntry[] {
   return own.slice(own.findLastIndex(({type}) => type === 'rollback') + 1);
 }
 
-/** The id of the step that a step on the way back undoes; of all others their own. */
+/** The ID of the step that a step of the reverse move undoes; for other steps, their own ID. */
 function forwardId(id: string): string {
   return id.startsWith(BACK) ? id.slice(BACK.length) : id;
 }
@@ -97,8 +97,8 @@ function forwardId(id: string): string {
 const BACK = backId('');
 
 /**
- * How far a project is, as the journal has it; nothing is asked.
- * @param own what the journal has of this project
+ * The progress of a project according to the journal alone, without requests.
+ * @param own the entries of this project
  */
 export function statusOf(
   planned: ProjectMove,
@@ -144,7 +144,7 @@ function standingByJournal(
   });
 }
 
-/** Where a project or a group is after all the changes of its path that a journal has, in either direction. */
+/** The location of a project or a group after all changes of its path in a journal, in either direction. */
 export function locationByJournal(
   steps: readonly {readonly id: string; readonly kind: string}[],
   entries: readonly JournalEntry[],
@@ -164,7 +164,7 @@ export function locationByJournal(
   return changed.size < changes.size ? 'between' : 'after';
 }
 
-/** Tags that were pushed to the new path, or compared there, and not deleted since. */
+/** Tags that were pushed to the new path, or verified there, and not deleted since. */
 function arrivedByJournal(move: ProjectMove, own: readonly JournalEntry[], total: number): number {
   const places = new Map(move.repositories.map(({from, to}) => [to, from]));
   const names = new Map(
@@ -192,7 +192,7 @@ function arrivedByJournal(move: ProjectMove, own: readonly JournalEntry[], total
   return isWhole ? total - gone.size : [...there].filter((name) => !gone.has(name)).length;
 }
 
-/** Ids of what a run did, or found done. */
+/** The IDs of everything that a run did, or found done. */
 export function doneOf(
   steps: readonly {readonly id: string; readonly outcome: StepOutcome}[],
 ): ReadonlySet<string> {
@@ -203,7 +203,7 @@ function isDone({outcome}: {readonly outcome: StepOutcome}): boolean {
   return outcome === 'done' || outcome === 'present';
 }
 
-/** Tags where a move ends: all once they were compared there, until then those that were pushed. */
+/** The number of tags at the end of a move: all, if they were verified there, otherwise those that were pushed. */
 export function arrived(move: ProjectMove, done: ReadonlySet<string>): number {
   const isVerified = move.steps.some(
     (step) => step.kind === 'verify' && step.at === 'target' && done.has(step.id),
@@ -215,7 +215,7 @@ export function arrived(move: ProjectMove, done: ReadonlySet<string>): number {
 
 function nextCommands(
   {total, donor, target}: TransferStanding['images'],
-  {project, end, isRollback}: Found,
+  {project, end, isRollback}: ProjectState,
 ): readonly NextCommand[] {
   const isComplete = project === 'after' && target === total;
   const bothWays = isRollback ? (['rollback', 'apply'] as const) : (['apply', 'rollback'] as const);

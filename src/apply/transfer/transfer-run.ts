@@ -3,8 +3,7 @@ import type {Patience} from '../../gitlab/confirm.ts';
 import {pause} from '../../http/retry.ts';
 import {interrupted} from '../../model/error.ts';
 import type {Drift, RunEnd, RunResult, StepResult, TransferStanding} from '../../model/outcome.ts';
-import type {Call} from '../../model/port.ts';
-import type {TagLimits} from '../../plan/transfer/facts.ts';
+import type {Call, TagLimits} from '../../model/port.ts';
 import type {CopyContext, Interruption} from '../apply-context.ts';
 import type {ErrorData} from '../../model/event.ts';
 import type {BlobCounts} from '../blob-relays.ts';
@@ -18,57 +17,60 @@ import {
   type TransferRepository,
 } from '../../model/transfer-plan.ts';
 
-/** What carrying out a transfer needs besides the plan. */
+/** The environment of a transfer, besides the plan. */
 export interface TransferContext extends CopyContext {
   readonly gitlab: Pick<GitLab, 'projects' | 'groups' | 'repositories' | 'protection' | 'account'>;
-  /** What the instance's registry tells of itself. */
+  /** The features of the instance's registry. */
   readonly traits: (call: Call) => Promise<{
-    /** Whether it deletes a tag alone, without the others of its digest. */
+    /** Whether it deletes a single tag without others of the same digest. */
     readonly deletesTags: boolean;
     /** Whether it dates tags by their push. */
     readonly database: boolean;
   }>;
   /**
-   * Asks whether the old path may be emptied, before anything is done. Undefined: there is nobody to ask, and nobody
-   * has agreed beforehand.
+   * Asks, before any change, whether the old path may be emptied. Undefined: nobody can be asked, and nobody agreed in
+   * advance.
    */
   readonly mayDelete: ((question: DeletionQuestion) => Promise<boolean>) | undefined;
-  /** Tags that came or moved after planning are taken along, instead of stopping the run. */
+  /** Tags that were created or changed after planning are included, instead of stopping the run. */
   readonly adoptNewTags: boolean;
-  /** The donor goes once all images are proved to be at the new path. */
+  /** The donor is removed after all images were proved to be at the new path. */
   readonly removesDonor: boolean;
-  /** Where a donor folder, or a layout in it, is on this machine. */
-  readonly folderOf: (path: string) => string;
-  /** What the registry's own token says about the tags of a repository; undefined: it does not say. */
+  /** The path on this machine of a donor directory, or of a layout in it. */
+  readonly directoryOf: (path: string) => string;
+  /** Restrictions on the tags of a repository in the registry's token; undefined: the token names none. */
   readonly tagLimits: (repository: string, call: Call) => Promise<TagLimits | undefined>;
-  /** How long to wait for what GitLab does in the background. */
+  /** How long to wait for background work of GitLab. */
   readonly patience: Patience;
-  /** The same for records of image paths, which GitLab deletes a few at a time. */
+  /** The same for records of image paths, of which GitLab deletes only a few at a time. */
   readonly deletionPatience: Patience;
 }
 
 export interface DeletionQuestion {
   readonly tags: number;
   readonly repositories: number;
-  /** Full paths of the projects that have these tags. */
+  /** The full paths of the projects with these tags. */
   readonly projects: readonly string[];
-  /** Where the images are going to be by then. */
+  /** Where the images are when the tags are deleted. */
   readonly donors: readonly string[];
 }
 
-/** What the runs of all projects of a plan have in common. */
+/** What the runs of all projects in a plan share. */
 export interface PlanRun {
   readonly context: TransferContext;
   readonly interruption: Interruption;
-  /** Ends at the second signal. */
+  /** Aborted at the second signal. */
   readonly call: Call;
-  /** For what only compares, and has nothing to finish: ends at the first. */
+  /** For comparisons, which have nothing to finish: aborted at the first signal. */
   readonly reading: Call;
-  /** IDs of the projects that this run brought to their end. */
+  /** The IDs of projects that this run has finished. */
   readonly finished: ReadonlySet<number>;
 }
 
-/** Waits; a signal ends that at once, so only for what has nothing under way. @throws TransshipError INTERRUPTED */
+/**
+ * Waits. A signal ends the wait immediately, so use it only when nothing is under way. @throws TransshipError
+ * INTERRUPTED
+ */
 export async function waitUnlessStopped(
   ms: number,
   {interruption}: Pick<PlanRun, 'interruption'>,
@@ -82,41 +84,41 @@ export async function waitUnlessStopped(
   }
 }
 
-/** One run of a project: what all its steps work with. */
+/** The run of a project, for all of its steps. */
 export interface TransferRun extends PlanRun {
-  /** IDs of the projects of the plan whose images wait at the same donor, this one among them. */
+  /** The IDs of the projects in the plan with the same donor, including this one. */
   readonly atDonor: ReadonlySet<number>;
   /** Their planned tags at the old paths, as `host/path:tag`. */
   readonly tagsAtDonor: ReadonlySet<string>;
-  /** The group that the project moves with; undefined: it moves by itself. */
+  /** The group that the project moves with; undefined: it moves on its own. */
   readonly group: GroupMove | undefined;
-  /** What the journal calls a repository of the project: what the plan calls it at the old path, whichever way it moves. */
+  /** The name of a repository in the journal: its planned name at the old path, in both directions. */
   readonly journalName: (repository: string) => string;
   readonly progress: TransferProgress;
 }
 
-/** Where the project is: at its old path, between two changes, at its new one. */
+/** The location of the project: at its old path, between two changes, or at its new path. */
 export type ProjectLocation = TransferStanding['project'];
 
-/** Where a move is, as the move back has it, and the other way round. */
+/** Translates locations of a move to those of the reverse move, and back. */
 export const OTHER_WAY_ROUND = {
   before: 'after',
   between: 'between',
   after: 'before',
 } as const satisfies Record<ProjectLocation, ProjectLocation>;
 
-/** What this run has seen and proved. The steps write it, the steps after them go by it. */
+/** What this run has observed and proved. Steps write it for the steps after them. */
 export interface TransferProgress {
   where: ProjectLocation;
-  /** Every manifest and blob was found at the donor in this run. */
+  /** All manifests and blobs were found at the donor in this run. */
   isDonorProved: boolean;
-  /** The images were pulled in this run, those at least that the plan had then. */
+  /** The images were pulled in this run; tags that were added later may be missing. */
   isPulled: boolean;
-  /** GitLab moved the project without its images: there are none where it is. */
+  /** GitLab moved the project without its images, which are at neither path. */
   readonly isLeftBehind: boolean;
 }
 
-/** The run of one of the projects of a plan, at its beginning. */
+/** The initial run of a project. */
 export function projectRun(
   move: ProjectMove,
   {moves, groups}: Pick<TransferPlan, 'moves' | 'groups'>,
@@ -143,18 +145,18 @@ export function plannedNames({from, tags}: TransferRepository): readonly string[
   return tags.map(({name}) => `${from}:${name}`);
 }
 
-/** How a step of a transfer ended. */
+/** The end of a step of a transfer. */
 export type StepEnd =
-  /** `present`: there was nothing left to do. */
-  | ({readonly end: 'done' | 'present'} & CopyRunResult)
-  | ({readonly end: 'failed'; readonly error: ErrorData} & CopyRunResult)
-  /** GitLab did not move the images itself, and the plan has another way. */
-  | ({readonly end: 'refused'; readonly error: ErrorData} & CopyRunResult)
-  | ({readonly end: 'drift'; readonly drift: readonly Drift[]} & CopyRunResult)
-  /** A signal came, after it had begun or before; or a no to a question. Applying again goes on. */
-  | ({readonly end: 'interrupted' | 'not-started'} & CopyRunResult);
+  /** `present`: nothing was left to do. */
+  | ({readonly end: 'done' | 'present'} & StepImages)
+  | ({readonly end: 'failed'; readonly error: ErrorData} & StepImages)
+  /** GitLab did not move the images itself, and the plan has a fallback. */
+  | ({readonly end: 'refused'; readonly error: ErrorData} & StepImages)
+  | ({readonly end: 'drift'; readonly drift: readonly Drift[]} & StepImages)
+  /** A signal, or a no to a question, stopped the step or prevented it. Applying again resumes. */
+  | ({readonly end: 'interrupted' | 'not-started'} & StepImages);
 
-interface CopyRunResult {
+interface StepImages {
   /** The images of the step. */
   readonly images?: readonly StepResult[];
   readonly counts?: BlobCounts;
@@ -163,12 +165,12 @@ interface CopyRunResult {
 export const DONE: StepEnd = {end: 'done'};
 export const PRESENT: StepEnd = {end: 'present'};
 
-/** What came of the steps of a project. */
+/** The results of the steps of a project. */
 export type ProjectRan = Omit<RunResult, 'plan' | 'projects'>;
 
-/** Gathers what came of the steps of a project: each step, after it its images. */
+/** Collects the results of the steps of a project, each followed by its images. */
 export class Tally {
-  /** By id; a step that was done once more counts as it ended last. */
+  /** By ID; if a step is repeated, its last result is used. */
   readonly #steps = new Map<string, StepResult>();
   readonly #blobs = {copied: 0, mounted: 0, present: 0};
   #sent = 0;
@@ -194,7 +196,7 @@ export class Tally {
   }
 }
 
-/** What a step came to, as results and events tell it. */
+/** The result of a step for results and events. */
 export function stepResult(id: string, end: StepEnd): StepResult {
   switch (end.end) {
     case 'done':
@@ -202,7 +204,7 @@ export function stepResult(id: string, end: StepEnd): StepResult {
     case 'interrupted':
     case 'not-started':
       return {id, outcome: end.end};
-    // What comes in its place tells how it went.
+    // The result of the fallback is reported instead.
     case 'refused':
       return {id, outcome: 'not-started'};
     case 'failed':
@@ -223,14 +225,14 @@ function driftError([first, ...others]: readonly Drift[]): ErrorData {
   };
 }
 
-/** What is announced of a run with these copies: its images, and the blobs whose bytes have to be sent. */
+/** The size of a run with these copies, as it is announced: its images, and the blobs that have to be sent. */
 export interface RunSize {
   readonly steps: number;
   readonly blobs: number;
   readonly bytes: number;
 }
 
-/** Adds up what is copied in one direction or in both. */
+/** Adds up the copies in one direction or in both. */
 export function sizeOf(sets: readonly CopySet[]): RunSize {
   const copied = sets.flatMap(({blobs}) => blobs.filter(({action}) => action === 'copy'));
   return {

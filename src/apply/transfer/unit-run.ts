@@ -4,7 +4,7 @@ import type {ProjectMove, TransferUnit} from '../../model/transfer-plan.ts';
 import {isJournalFailure} from '../journal-file.ts';
 import {moveWithAdopted} from './adopt-tags.ts';
 import {begin, type Begun} from './begin.ts';
-import {lateTags} from './delete-records.ts';
+import {lateTags} from './delete-group-records.ts';
 import {locateGroup, locateProject, throwIfGroupTaken} from './locate.ts';
 import {type GroupRun, moveGroup} from './move-group.ts';
 import {moveProject, ProjectSteps} from './move-project.ts';
@@ -19,7 +19,7 @@ import {
 import {type PlanRun, type RunSize, sizeOf, sumOfSizes, type TransferRun} from './transfer-run.ts';
 import {copySetOf} from './verify-place.ts';
 
-/** A run that notes what it brings to its end. */
+/** A run that records the projects that it has finished. */
 export interface OpenRun extends PlanRun {
   readonly finished: Set<number>;
 }
@@ -31,36 +31,36 @@ export type OpenProject = (opening: {
   readonly where: TransferRun['progress']['where'];
 }) => TransferRun;
 
-/** A project before its first step: what is carried out, or why it cannot be begun. */
-export interface Found {
+/** A project before its first step: the move to carry out, or the reason that prevents it. */
+export interface UnitProject {
   readonly planned: ProjectMove;
-  /** Undefined: nobody knows where the project is. */
+  /** Undefined: the location of the project is unknown. */
   readonly run: TransferRun | undefined;
   readonly begun: Begun | {readonly error: unknown};
 }
 
 /** A project or a group before its first step. */
 export interface FoundUnit {
-  readonly projects: readonly Found[];
+  readonly projects: readonly UnitProject[];
   readonly group?: {
-    /** Undefined: nobody knows where the group is. */
+    /** Undefined: the location of the group is unknown. */
     readonly run: GroupRun | undefined;
     readonly planned: GroupRun['unit'];
-    /** What keeps it from beginning. */
+    /** The reason that prevents it from starting. */
     readonly held?: {readonly drift: readonly Drift[]} | {readonly error: unknown};
   };
 }
 
 /**
- * Looks whether a project or a group can be carried out. Changes nothing.
- * @throws what concerns more than this one: JOURNAL_WRITE_FAILED, and that the run was ended
+ * Checks whether a project or a group can be carried out. Changes nothing.
+ * @throws errors that concern the whole run: JOURNAL_WRITE_FAILED, and an interruption
  */
 export async function lookAtUnit(
   unit: TransferUnit,
   open: OpenProject,
   run: PlanRun,
 ): Promise<FoundUnit> {
-  const projects: Found[] = [];
+  const projects: UnitProject[] = [];
   for (const move of unit.moves) projects.push(await lookAt(move, unit, open, run));
   if (unit.group === undefined) return {projects};
   const planned = {...unit, group: unit.group};
@@ -72,7 +72,7 @@ async function lookAt(
   {group}: TransferUnit,
   open: OpenProject,
   run: PlanRun,
-): Promise<Found> {
+): Promise<UnitProject> {
   let own: TransferRun | undefined;
   try {
     const where = await locateProject(planned, group, run.context, run.call);
@@ -86,10 +86,10 @@ async function lookAt(
   }
 }
 
-/** While the group is at its old path: the new path is free, and GitLab has no images below it that the plan does not know. */
+/** Checks a group at its old path: the new path is free, and GitLab has no images below it that are not in the plan. */
 async function lookAtGroup(
   planned: GroupRun['unit'],
-  projects: readonly Found[],
+  projects: readonly UnitProject[],
   run: PlanRun,
 ): Promise<NonNullable<FoundUnit['group']>> {
   const {context, call} = run;
@@ -123,8 +123,8 @@ function tagName({repository, tag}: Drift): string {
 }
 
 /**
- * Carries out one project or group, and writes down how it ended.
- * @param first its place among all projects of the plan, for people
+ * Carries out a project or a group, and records its result.
+ * @param first its position among all projects of the plan, for people
  * @throws TransshipError JOURNAL_WRITE_FAILED
  */
 export async function runUnit(
@@ -149,21 +149,21 @@ export async function runUnit(
   return {...unit, ends};
 }
 
-async function runAlone(projects: readonly Found[]): Promise<UnitEnd> {
+async function runAlone(projects: readonly UnitProject[]): Promise<UnitEnd> {
   const ends: ProjectEnd[] = [];
   for (const one of projects) ends.push(await runProject(one));
   return {ends, result: ends[0]?.ran.result ?? 'done'};
 }
 
-async function runProject(found: Found): Promise<ProjectEnd> {
+async function runProject(found: UnitProject): Promise<ProjectEnd> {
   const {run, begun} = found;
   if (run === undefined || !('move' in begun)) return heldEnd(found);
   const steps = await moveProject(begun.move, run);
   return {move: steps.move, run, ran: steps.result()};
 }
 
-/** Of a project that cannot be begun. */
-function heldEnd({planned, run, begun}: Found): ProjectEnd {
+/** The result of a project that cannot be started. */
+function heldEnd({planned, run, begun}: UnitProject): ProjectEnd {
   const none = notStarted({planned, run});
   if ('error' in begun)
     return {...none, ran: {...none.ran, result: 'failed'}, error: errorData(begun.error)};
@@ -172,9 +172,9 @@ function heldEnd({planned, run, begun}: Found): ProjectEnd {
     : none;
 }
 
-/** Before the group has moved, none of its projects goes without the others. */
+/** Before the group has moved, its projects are carried out together or not at all. */
 async function runGroup(
-  projects: readonly Found[],
+  projects: readonly UnitProject[],
   {planned, run, held}: NonNullable<FoundUnit['group']>,
 ): Promise<UnitEnd> {
   const where = run?.progress.where;
@@ -206,7 +206,7 @@ async function runGroup(
   return {ends, group: {...none, where: run.progress.where, ran: ran.own}, result};
 }
 
-/** Each image counts once. Once a project has left its old path nothing is pulled any more. */
+/** Each image counts once. After a project has left its old path, nothing is pulled. */
 export function announced(found: readonly FoundUnit[]): RunSize {
   const sizes = found
     .flatMap(({projects}) => projects)

@@ -8,21 +8,21 @@ import type {ProjectMove} from '../../model/transfer-plan.ts';
 import {inOrder} from '../find-drift.ts';
 import {type TransferRun, waitUnlessStopped} from './transfer-run.ts';
 
-/** What is still seen at the old path. */
+/** The tags that are still visible at the old path. */
 interface Rest {
-  /** Planned tags that the registry lists though it said that it deleted them, as `host/path:tag`. */
+  /** Planned tags that the registry lists although it confirmed their deletion, as `host/path:tag`. */
   readonly kept: readonly string[];
-  /** Tags that somebody pushed meanwhile. */
+  /** Tags that somebody pushed since. */
   readonly late: readonly Drift[];
-  /** Tags that GitLab counts. */
+  /** The number of tags according to GitLab. */
   readonly counted: number;
 }
 
 /**
  * Waits until the registry lists no tag at the old path and GitLab counts none.
- * @returns tags that were pushed after the deletion began; none of them was deleted
- * @throws TransshipError REPOSITORY_DELETE_FAILED where the registry keeps what it said to delete, CHANGE_NOT_SEEN
- *   where GitLab counts tags that are gone, INTERRUPTED
+ * @returns tags that were pushed after the deletion began; they are not deleted
+ * @throws TransshipError REPOSITORY_DELETE_FAILED if the registry still has tags whose deletion it confirmed,
+ *   CHANGE_NOT_SEEN if GitLab counts tags that are gone, INTERRUPTED
  */
 export async function untilEmpty(move: ProjectMove, run: TransferRun): Promise<readonly Drift[]> {
   const {patience} = run.context;
@@ -65,19 +65,19 @@ function notEmpty({project}: ProjectMove, {kept, counted}: Rest): TransshipError
   if (first !== undefined) {
     return new TransshipError(
       'REPOSITORY_DELETE_FAILED',
-      `the registry said that it deleted ${first}${kept.length > 1 ? ` and ${kept.length - 1} more` : ''}, and still lists it`,
+      `the registry confirmed the deletion of ${first}${kept.length > 1 ? ` and ${kept.length - 1} more` : ''}, but still lists it`,
       {
         side: 'gitlab',
-        hint: 'its storage does not delete; an administrator should check its permissions. All images are at the donor: apply again then, or roll back',
+        hint: 'its storage does not delete; an administrator should check its permissions. All images are at the donor: apply again after that, or roll back',
       },
     );
   }
   return new TransshipError(
     'CHANGE_NOT_SEEN',
-    `the registry has no tags of ${project.from} any more, and GitLab still counts ${counted}`,
+    `the registry has no more tags of ${project.from}, but GitLab still counts ${counted}`,
     {
       side: 'gitlab',
-      hint: 'it may take some minutes: apply again to go on, or roll back to put the images back',
+      hint: 'it may take some minutes: apply again to continue, or roll back to restore the images',
       retry: true,
     },
   );
@@ -86,13 +86,13 @@ function notEmpty({project}: ProjectMove, {kept, counted}: Rest): TransshipError
 function deleteFailed(path: string): TransshipError {
   return new TransshipError('REPOSITORY_DELETE_FAILED', `GitLab failed to delete ${path}`, {
     side: 'gitlab',
-    hint: 'its registry cannot delete; an administrator should check the permissions of its storage. Roll back to put the images back',
+    hint: 'its registry cannot delete; an administrator should check the permissions of its storage. Roll back to restore the images',
   });
 }
 
 /**
- * Those of the plan, what GitLab has records of besides, and the project's own path, whose tags GitLab counts even
- * without a record (GitLab: app/models/project.rb, `has_root_container_repository_tags?`).
+ * The repositories of the plan, others of which GitLab has records, and the path of the project, whose tags GitLab
+ * counts even without a record (GitLab: app/models/project.rb, `has_root_container_repository_tags?`).
  */
 export function oldRepositories(
   {repositories, project}: ProjectMove,

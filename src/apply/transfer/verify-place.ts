@@ -13,14 +13,14 @@ import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
 import type {BlobAction} from '../../model/plan.ts';
 
 /**
- * The most that images which GitLab moves by itself may take to be at the new path, in ms: its registry gives up after 5 s
+ * The maximum time until images that GitLab moves itself are at the new path, in ms: its registry gives up after 5 s
  * (GitLab container registry: docs/rename-base-repository-request-flow.md).
  */
 const NATIVE_LIMIT_MS = 15_000;
 
 /**
- * Compares a place with the plan, digest by digest. The files of a directory donor are read and hashed again.
- * @param proof how it is found out whether something is there. Default: as above
+ * Compares a place with the plan, digest by digest. Files of a donor directory are read and hashed again.
+ * @param proof how to determine whether content exists. Default: as above
  * @throws TransshipError the refusals of the registry
  */
 export async function compareAt(
@@ -36,7 +36,7 @@ export async function compareAt(
   return compareExpected(expected, repositories, call, proof ?? usual);
 }
 
-/** Before the move: proves that all is at the donor, so that the old path may be emptied. */
+/** Before the move: proves that everything is at the donor, so that the old path may be emptied. */
 export async function verifyDonor(move: ProjectMove, run: TransferRun): Promise<StepEnd> {
   const {context, reading, progress} = run;
   if (progress.where !== 'before') return PRESENT;
@@ -46,15 +46,15 @@ export async function verifyDonor(move: ProjectMove, run: TransferRun): Promise<
       compared,
       'at the donor',
       move.donor.kind === 'directory'
-        ? `delete the folder ${move.donor.path} if all images are still at the old path, then apply again`
-        : 'apply again; if it stays, the registry loses what it takes: its administrator should look at its storage',
+        ? `delete the directory ${move.donor.path} if all images are still at the old path, then apply again`
+        : 'apply again; if this persists, the registry loses content that it accepted: an administrator should check its storage',
     );
   }
   progress.isDonorProved = true;
   return DONE;
 }
 
-/** After the move: all is at the new path. What GitLab moves by itself may take a moment. */
+/** After the move: proves that everything is at the new path. Images that GitLab moves itself may take a moment. */
 export async function verifyTarget(move: ProjectMove, run: TransferRun): Promise<StepEnd> {
   const {context, reading} = run;
   const {everyMs} = context.patience;
@@ -70,7 +70,7 @@ export async function verifyTarget(move: ProjectMove, run: TransferRun): Promise
 function targetHint({way, project: {from, to}}: ProjectMove): string {
   return way === 'native'
     ? `if no image is at ${to}, GitLab moved the project without them: they are at the path of ${from} in the registry, where no project owns them. Roll back, which moves the project back to them, then plan with --staged`
-    : 'apply again: what is missing is pushed from the donor';
+    : 'apply again: missing images are pushed from the donor';
 }
 
 function failed({differences, checked}: Compared, where: string, hint: string): StepEnd {
@@ -84,12 +84,15 @@ function failed({differences, checked}: Compared, where: string, hint: string): 
   };
 }
 
-/** Places of a transfer that can be compared with its plan. */
+/** The places of a transfer that can be compared with its plan. */
 export type TransferPlace = 'old' | 'donor' | 'target';
 
-/** What should be at a place: all tags of the plan, all that was copied without a tag, and everything below. */
+/**
+ * The expected content of a place: all tags of the plan, everything that was copied without a tag, and the content
+ * below.
+ */
 function expectedAt(move: ProjectMove, place: TransferPlace): Expected {
-  // What GitLab moves by itself has to be there as well, tagged or not.
+  // Images that GitLab moves itself must be there as well, tagged or not.
   const {copies, blobs} = copySetOf(byDonor(move) ?? move, 'push');
   const names = new Map(
     move.repositories.map((repository) => [repository.to, nameAt(repository, place)]),
@@ -105,7 +108,7 @@ function expectedAt(move: ProjectMove, place: TransferPlace): Expected {
   return expectation(move.manifests, moved)([...tagged, ...untagged]);
 }
 
-/** What the plan copies in one direction; nothing, where GitLab moves the images itself. */
+/** The planned copies in one direction; none if GitLab moves the images itself. */
 export function copySetOf({steps}: ProjectMove, kind: 'pull' | 'push'): CopySet {
   const found = steps.flatMap((step) => (step.kind === kind ? [step] : []));
   return {

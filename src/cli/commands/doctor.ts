@@ -6,8 +6,8 @@ import {checkBase, checkReading} from '../../doctor/registry-checks.ts';
 import {checkWriting} from '../../doctor/writing-checks.ts';
 import type {Session} from '../../library/session.ts';
 import {TransshipError} from '../../model/error.ts';
-import {canonicalRegistry, parseReference, type RepositoryPath} from '../../model/reference.ts';
-import {splitHost} from '../../plan/migration/registry-path.ts';
+import {parseReference, type RepositoryPath} from '../../model/reference.ts';
+import {parseHostAndPath} from '../../plan/migration/registry-path.ts';
 import {type ExaminationFormat, renderExamination, worstOf} from '../../report/examination.ts';
 import {addGitLabFlags, type GitLabFlags, openGitLab} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
@@ -96,13 +96,10 @@ interface PlaceToExamine {
 
 /** @throws TransshipError USAGE, REFERENCE_INVALID */
 function readPlace(text: string, {write}: Flags): PlaceToExamine {
-  const {host, path} = splitHost(text.includes('/') ? text : `${text}/`);
-  if (host === undefined || host.includes('@'))
-    throw usage(`${text} does not begin with a host`, 'write host or host/repository');
-  const registry = canonicalRegistry(host);
-  if (path !== '') return {host: registry, path: parseReference(`${host}/${path}`).path};
+  const {host, path} = parseHostAndPath(text);
+  if (path !== '') return {host, path: parseReference(`${host}/${path}`).path};
   if (write === true) throw usage('--write needs a repository', 'write host/repository --write');
-  return {host: registry, path: undefined};
+  return {host, path: undefined};
 }
 
 async function examine(

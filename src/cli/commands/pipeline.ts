@@ -106,7 +106,7 @@ async function give(text: string, out: string | undefined, io: Io): Promise<void
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new TransshipError('FILE_WRITE_FAILED', `${out} cannot be written: ${why}`, {
       side: 'local',
-      hint: 'name a file in a writable folder with --out',
+      hint: 'name a file in a writable directory with --out',
       cause,
     });
   });

@@ -25,7 +25,7 @@ export function addPlanTransfer(plan: Command, io: Io, done: (exitCode: number) 
     .description(
       'Inspects the project, its images and its target, checks the permissions that the move needs, and prints the review. ' +
         'Changes nothing, except a probe tag, pushed to a donor project and deleted. ' +
-        'With a folder as the donor, also cancels an upload at the old path and pushes manifests that are already there.',
+        'With a directory as the donor, also cancels an upload at the old path and pushes manifests that are already there.',
     )
     .argument('[project]', 'full path, ID or URL of the project')
     .option(
@@ -38,7 +38,7 @@ export function addPlanTransfer(plan: Command, io: Io, done: (exitCode: number) 
     )
     .option(
       '--donor <place>',
-      'where the images wait: a folder (./dir, /dir), stored relative to the plan file, or a project of the same GitLab (full path, ID or URL), which mounts the blobs instead of copying them (default: ./transship-donor/<project>)',
+      'where the images wait: a directory (./dir, /dir), stored relative to the plan file, or a project of the same GitLab (full path, ID or URL), which mounts the blobs instead of copying them (default: ./transship-donor/<project>)',
     )
     .addHelpText(
       'after',

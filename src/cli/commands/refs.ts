@@ -18,7 +18,7 @@ import {
 } from '../../report/references-document.ts';
 import {counted, printable, printableJson} from '../../report/words.ts';
 import type {Io} from '../io.ts';
-import {readPlanFile} from '../../library/plan-file.ts';
+import {givenPlan} from '../plan-file.ts';
 
 interface Flags {
   readonly format: ReferenceFormat;
@@ -36,7 +36,7 @@ export function addRefs(program: Command, io: Io, done: (exitCode: number) => vo
       'Without --scan: prints the old and the new name of every image of a plan. With --scan: finds old names in the text ' +
         'files of a directory, except those that .gitignore names; exit 2 if there are any.',
     )
-    .argument('<plan>', 'a plan file written by "plan … --out"')
+    .argument('<plan>', 'a plan file written by "plan … --out" (-: stdin)')
     .addOption(
       new Option('--format <format>', 'output format, on stdout; with --scan: table or json')
         .choices(REFERENCE_FORMATS)
@@ -52,8 +52,8 @@ Examples:
   transship refs group.plan.json --format sed > rewrite.sed
   transship refs group.plan.json --scan . --apply`,
     )
-    .action(async (file: string, flags: Flags) => {
-      const references = referencesOf(await readPlanFile(file));
+    .action(async (word: string, flags: Flags) => {
+      const references = referencesOf((await givenPlan(word, io)).plan);
       if (flags.scan === undefined) {
         if (flags.apply === true) throw usage('--apply without --scan', 'add --scan DIR');
         io.stdout.write(renderReferences(references, flags.format, {full: true}));

@@ -3,7 +3,7 @@ import {writeFile} from 'node:fs/promises';
 import {type Command, InvalidArgumentError, Option} from 'commander';
 import type {Redactor} from '../../http/redaction.ts';
 import {TransshipError} from '../../model/error.ts';
-import {makeFolder} from '../../places/durable-file.ts';
+import {makeDirectory} from '../../places/durable-file.ts';
 import {unwritable} from '../../places/file-error.ts';
 import {isRepositoryPath, type RepositoryPath} from '../../model/reference.ts';
 import type {FaultScript} from '../../sandbox/faults/fault-script.ts';
@@ -43,7 +43,7 @@ export function addSandbox(program: Command, io: Io, done: (exitCode: number) =>
       'Serves an OCI registry, or with --gitlab a GitLab-like instance, on 127.0.0.1 until it is interrupted. Not for production.',
     )
     .option('--port <port>', 'port to listen on; 0: a free one', portNumber, 5050)
-    .option('--dir <dir>', 'keep the content in this folder (default: in memory)')
+    .option('--dir <dir>', 'keep the content in this directory (default: in memory)')
     .option('--auth', 'require a login and issue tokens as GitLab does')
     .option('--user <name>', 'the user name to log in with, with --auth', 'sandbox')
     .option('--password <password>', 'the password of that user, with --auth', 'sandbox')
@@ -83,7 +83,7 @@ Examples:
       const {dir} = flags;
       throwIfUnused(flags);
       if (dir !== undefined)
-        await makeFolder(dir).catch((error: unknown) => {
+        await makeDirectory(dir).catch((error: unknown) => {
           throw unwritable(dir, error);
         });
       await (flags.gitlab === true ? serveGitLab(flags, io) : serve(flags, io));
@@ -124,12 +124,15 @@ async function serve(flags: Flags, io: Io): Promise<void> {
       ? {auth: {kind: 'token' as const, users, tokenLifeSeconds: flags.tokenLife}}
       : {}),
   });
-  await using sandbox = await starting.catch((cause: unknown) => {
-    throw portTaken(flags.port, cause);
+  await using sandbox = await starting.catch((error: unknown) => {
+    throw notServed(flags, error);
   });
   if (flags.example === true) {
     const {putExamples} = await import('../../sandbox/example.ts');
-    for (const [repository, tags] of await putExamples(sandbox.storage))
+    const put = await putExamples(sandbox.storage).catch((error: unknown) => {
+      throw notServed(flags, error);
+    });
+    for (const [repository, tags] of put)
       io.stdout.write(`${sandbox.host}/${repository}: ${tags.join(', ')}\n`);
   }
   for (const {repository, directory} of flags.load ?? []) {
@@ -158,7 +161,7 @@ async function serveGitLab(flags: Flags, io: Io): Promise<void> {
     ...(dir === undefined ? {} : {storage: {kind: 'directory' as const, path: dir}}),
   });
   await using sandbox = await starting.catch((error: unknown) => {
-    throw isPortError(error) ? portTaken(port, error) : error;
+    throw notServed(flags, error);
   });
   io.stdout.write(`GitLab on ${sandbox.url}, registry on ${sandbox.url}; stop it with Ctrl-C\n`);
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
@@ -204,16 +207,19 @@ async function writeEvents(
   await writeFile(file, lines.join('')).catch((cause: unknown) => {
     throw new TransshipError('FILE_WRITE_FAILED', `the events cannot be written to ${file}`, {
       side: 'local',
-      hint: 'name a file in a writable folder with --events',
+      hint: 'name a file in a writable directory with --events',
       cause,
     });
   });
 }
 
-function isPortError(error: unknown): boolean {
-  return (
-    error instanceof Error && 'code' in error && /^(?:EADDRINUSE|EACCES)$/.test(String(error.code))
-  );
+/** The error for a server that cannot begin, or cannot have its content. */
+function notServed({port, dir}: Flags, error: unknown): unknown {
+  const {code, syscall} = error as NodeJS.ErrnoException;
+  if (syscall === 'listen') return portTaken(port, error);
+  return dir !== undefined && code !== undefined && syscall !== undefined
+    ? unwritable(dir, error)
+    : error;
 }
 
 function portTaken(port: number, cause: unknown): TransshipError {

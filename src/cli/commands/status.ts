@@ -70,10 +70,10 @@ async function journalsOf(
 ): Promise<readonly string[]> {
   const own = await journalOf(plan, planFile, undefined, io, shard);
   if (shard !== undefined) return [own];
-  const folder = dirname(planFile);
-  const names = await readdir(folder).catch(() => []);
+  const directory = dirname(planFile);
+  const names = await readdir(directory).catch(() => []);
   const shards = names
-    .map((name) => join(folder, name))
+    .map((name) => join(directory, name))
     .filter((name) => isShardJournal(name, planFile))
     .sort(compareNatural);
   if (shards.some((one) => resolve(one) === resolve(own))) return shards;

@@ -3,7 +3,7 @@ import {stripVTControlCharacters, styleText} from 'node:util';
 import {formatBytes, formatDuration, printable} from '../../report/words.ts';
 import {timeLeft} from './progress-text.ts';
 import type {Rate} from './rate.ts';
-import type {BlobUnderWay, RunTally} from './run-tally.ts';
+import type {ActiveBlob, RunTally} from './run-tally.ts';
 
 /** What a frame has to fit into. */
 export interface FrameSize {
@@ -114,7 +114,7 @@ export class Frame {
     return failed === 0 ? text : this.#colored('red', text);
   }
 
-  #blobs(all: readonly BlobUnderWay[], room: number): readonly string[] {
+  #blobs(all: readonly ActiveBlob[], room: number): readonly string[] {
     const large = all.filter(({size}) => size >= WORTH_A_LINE);
     const rest = all.length - large.length;
     const isWhole = large.length + (rest > 0 ? 1 : 0) <= room;
@@ -131,7 +131,7 @@ export class Frame {
   }
 
   /** @param longest characters of the longest name: what no name needs is for the bars */
-  #blob({name, moved, size, rate}: BlobUnderWay, longest: number): string {
+  #blob({name, moved, size, rate}: ActiveBlob, longest: number): string {
     const share = size === 0 ? 1 : moved / size;
     const percent = `${Math.floor(share * 100)}%`.padStart(4);
     const speed = rate.perSecond === undefined ? '' : `${formatBytes(rate.perSecond)}/s`;

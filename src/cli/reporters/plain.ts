@@ -33,8 +33,8 @@ export function plainReporter({
   let observing = '';
   const line = (): void => {
     rate.sample(performance.now(), tally.moving);
-    if (!tally.isStarted) sink.write(`reading ${observing || 'source and destination'}\n`);
-    else sink.write(`${progressText(tally, rate)}\n`);
+    if (tally.isStarted) sink.write(`${progressText(tally, rate)}\n`);
+    else sink.write(observing === '' ? 'still reading\n' : `reading ${observing}\n`);
   };
   const timer = isSilent ? undefined : setInterval(line, EVERY_MS);
   const tell = (text: string): void => {

@@ -4,7 +4,7 @@ import {isLocal} from '../../model/place.ts';
 import {Rate} from './rate.ts';
 
 /** A blob on its way. */
-export interface BlobUnderWay {
+export interface ActiveBlob {
   /** The image that it is for, or where it goes. */
   readonly name: string;
   /** Bytes that the destination has, or is being sent. */
@@ -45,7 +45,7 @@ export class RunTally {
   retries = 0;
   /** When the run began, in ms of `performance.now`. */
   began = 0;
-  readonly blobs = new Map<string, BlobUnderWay>();
+  readonly blobs = new Map<string, ActiveBlob>();
   #waits: Wait[] = [];
   #steps = 0;
   #images: number | undefined;

@@ -7,8 +7,13 @@ import type {Donor, MoveWish} from '../../model/transfer-plan.ts';
 import {mapAtOnce} from '../../observe/at-once.ts';
 import type {DonorFacts, WaitingImages} from '../../plan/transfer/facts.ts';
 import type {ContainerRepository} from '../container-repositories.ts';
-import {given, type Namespace, type Project, rootOf} from '../entities.ts';
-import {registryPathOf, whyNotImages, whyNotProjectPath} from '../../model/gitlab-naming.ts';
+import {given, type Namespace, type Project} from '../entities.ts';
+import {
+  registryPathOf,
+  topLevelOf,
+  whyNotImages,
+  whyNotProjectPath,
+} from '../../model/gitlab-naming.ts';
 import {findNamespace, namesake} from './project.ts';
 import type {Surroundings} from './surroundings.ts';
 
@@ -19,7 +24,7 @@ export const DONOR_DESCRIPTION = 'Images wait here during a transfer by transshi
 export interface DonorQuestion {
   /** A donor project that is not there may be made when the plan is applied. */
   readonly createDonor: boolean;
-  /** The donor's folder outlives the CI job. */
+  /** The donor's directory outlives the CI job. */
   readonly donorOnThisMachine: boolean;
 }
 
@@ -73,7 +78,7 @@ async function whyNotNew(
 ): Promise<DonorFacts['problem']> {
   const path = fullPath.slice(fullPath.lastIndexOf('/') + 1);
   const why = whyNotProjectPath(path);
-  const hint = 'choose another project or a folder with --donor';
+  const hint = 'choose another project or a directory with --donor';
   if (why !== undefined)
     return {code: 'NAME_INVALID', message: `${fullPath} is not a valid project path: ${why}`, hint};
   const group = await gitlab.groups.findNamespace(fullPath, call);
@@ -94,12 +99,12 @@ function problemOf(donor: Project, mover: Project): DonorFacts['problem'] {
   if (donor.id === mover.id)
     return unfit(
       `${fullPath} cannot be its own donor`,
-      'choose another project or a folder with --donor',
+      'choose another project or a directory with --donor',
     );
   if (archived || deletionDate !== undefined) {
     return unfit(
       `${fullPath} is archived or marked for deletion, and does not accept images`,
-      'choose another project or a folder with --donor',
+      'choose another project or a directory with --donor',
     );
   }
   if (registryAccess === 'disabled') {
@@ -127,21 +132,21 @@ function throwIfNoImages(fullPath: string): void {
   if (why === undefined) return;
   throw new TransshipError('DONOR_UNFIT', `the project ${fullPath} cannot be the donor: ${why}`, {
     side: 'gitlab',
-    hint: 'choose another project or a folder with --donor',
+    hint: 'choose another project or a directory with --donor',
   });
 }
 
 function noSuchProject(id: string): TransshipError {
   return new TransshipError('PROJECT_NOT_FOUND', `GitLab shows no project with the id ${id}`, {
     side: 'gitlab',
-    hint: `check the id in --donor, and that the owner of the token can see the project; for a folder of that name, write --donor ./${id}`,
+    hint: `check the id in --donor, and that the owner of the token can see the project; for a directory of that name, write --donor ./${id}`,
   });
 }
 
 /**
  * Where the images of each repository wait, by the repository's path below its project (empty: the project's own).
  * Each has a place of its own, so that tags keep their names. Below a project that is `p<id>` and `p<id>/<name>`,
- * two levels at most (GitLab: lib/container_registry/path.rb); in a folder `<path>` and `<path>.<name>`.
+ * two levels at most (GitLab: lib/container_registry/path.rb); in a directory `<path>` and `<path>.<name>`.
  * @param host of the registry
  * @param project the project that moves
  */
@@ -226,7 +231,7 @@ export async function findWaiting(
     ),
   );
   const donorPath = new RegExp(`/p${project.id}(?:/|$)`);
-  for (const top of new Set(near.map(rootOf))) {
+  for (const top of new Set(near.map(topLevelOf))) {
     const group = await gitlab.groups.find(top, call).catch(notTold);
     const records = group && (await gitlab.repositories.ofGroup(group.id, call).catch(notTold));
     for (const {projectId, path} of records ?? []) if (donorPath.test(path)) ids.add(projectId);

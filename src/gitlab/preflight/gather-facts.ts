@@ -32,7 +32,8 @@ export interface TransferQuestion extends DonorQuestion {
 
 /**
  * Finds out all that the transfer of one project depends on, and proves what can be proved. Nothing is changed, except a probe tag,
- * pushed to a donor project and deleted. With a folder as the donor, content of the old path is sent there once more.
+ * pushed to a donor project and deleted. With a directory as the donor, content of the old path is sent there once
+ * more.
  * @throws TransshipError PROJECT_NOT_FOUND, NAMESPACE_NOT_FOUND, TOKEN_SCOPE_MISSING, and what GitLab and its registry
  *   answer
  */
@@ -118,7 +119,7 @@ async function namespaceAccess(
   return accessFacts({from: namespace.id, ...to, projects: [project]}, surroundings, call);
 }
 
-/** What waits in a donor project was taken by the registry; of a folder's images it has to be tried. */
+/** What waits in a donor project was taken by the registry; of a directory's images it has to be tried. */
 async function writesIn(
   {donor: {donor, stranger}, repositories}: Pick<TransferFacts, 'donor' | 'repositories'>,
   {missingActions = [], deletion}: Pick<RegistryFacts, 'missingActions' | 'deletion'>,

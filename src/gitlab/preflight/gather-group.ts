@@ -128,7 +128,7 @@ async function findTagged(
   return new Set(found.flat());
 }
 
-/** Each project has a folder of its own below that of the group. */
+/** Each project has a directory of its own below that of the group. */
 function projectWish(
   {fullPath}: Project,
   group: Group,

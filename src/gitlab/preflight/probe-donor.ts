@@ -5,7 +5,7 @@ import {childBlobs, type Manifest, parseManifest} from '../../model/manifest.ts'
 import {OCI_MANIFEST} from '../../model/media-type.ts';
 import type {Call, RepositoryWriter} from '../../model/port.ts';
 import type {RepositoryPath, Tag} from '../../model/reference.ts';
-import type {DonorFacts, Finding, RepositoryFacts} from '../../plan/transfer/facts.ts';
+import type {DonorFacts, RepositoryFacts, TransferProblem} from '../../plan/transfer/facts.ts';
 import {hasContent} from '../../plan/transfer/steps.ts';
 import {given} from '../entities.ts';
 import {pathAt, rightsAt} from './registry.ts';
@@ -78,7 +78,7 @@ async function probeDonor(
   repository: RepositoryWriter,
   sample: Sample | undefined,
   call: Call,
-): Promise<'passed' | Finding> {
+): Promise<'passed' | TransferProblem> {
   const {deleteTag} = repository;
   if (deleteTag === undefined) return 'passed';
   try {
@@ -123,11 +123,11 @@ async function pushTiny(repository: RepositoryWriter, call: Call): Promise<Manif
   return parseManifest(Buffer.from(JSON.stringify(json)), OCI_MANIFEST, undefined, 'destination');
 }
 
-function refused({code, message, hint}: TransshipError): Finding {
+function refused({code, message, hint}: TransshipError): TransferProblem {
   return {code, message, hint};
 }
 
-function readOnly(name: string): Finding {
+function readOnly(name: string): TransferProblem {
   return {
     code: 'REGISTRY_READ_ONLY',
     message: `the registry rejects writes to ${name}: it is read-only (405)`,
@@ -135,7 +135,7 @@ function readOnly(name: string): Finding {
   };
 }
 
-function stillThere(name: string): Finding {
+function stillThere(name: string): TransferProblem {
   return {
     code: 'REPOSITORY_DELETE_FAILED',
     message: `the registry accepted the deletion of ${name}:${PROBE_TAG}, but still lists the tag`,

@@ -1,9 +1,9 @@
 import {TransshipError} from '../../model/error.ts';
 import type {Call} from '../../model/port.ts';
-import type {ProjectFacts, TargetFacts, TokenFacts} from '../../plan/transfer/facts.ts';
+import type {GitLabTokenFacts, ProjectFacts, TargetFacts} from '../../plan/transfer/facts.ts';
 import {throwIfJobToken} from '../connection.ts';
-import {given, type Namespace, type Project, rootOf} from '../entities.ts';
-import {whyNotImages, whyNotProjectPath} from '../../model/gitlab-naming.ts';
+import {given, type Namespace, type Project} from '../entities.ts';
+import {topLevelOf, whyNotImages, whyNotProjectPath} from '../../model/gitlab-naming.ts';
 import type {Surroundings} from './surroundings.ts';
 
 /**
@@ -47,7 +47,7 @@ export async function projectFacts(
       policyRunsAt: Number.isNaN(runsAt) ? undefined : runsAt,
       hasRunningPipelines: await gitlab.projects.hasRunningPipelines(id, call),
       visibility: project.visibility,
-      scopedPackage: await gitlab.projects.scopedPackage(id, rootOf(fullPath), call),
+      scopedPackage: await gitlab.projects.scopedPackage(id, topLevelOf(fullPath), call),
     }),
   };
 }
@@ -56,7 +56,7 @@ export async function projectFacts(
 export async function tokenFacts(
   {gitlab, tokenKind: kind}: Surroundings,
   call: Call,
-): Promise<TokenFacts & {readonly username?: string}> {
+): Promise<GitLabTokenFacts & {readonly username?: string}> {
   if (kind === 'job-token') return {kind, isAdmin: false};
   const [token, user] = await Promise.all([
     gitlab.account.token(call),

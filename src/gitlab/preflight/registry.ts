@@ -2,14 +2,9 @@ import type {Descriptor} from '../../model/descriptor.ts';
 import {digestOf} from '../../model/digest.ts';
 import {TransshipError} from '../../model/error.ts';
 import {childBlobs, type Manifest} from '../../model/manifest.ts';
-import type {Call, RepositoryWriter} from '../../model/port.ts';
+import type {Call, RepositoryWriter, TagLimits} from '../../model/port.ts';
 import {isRepositoryPath, isTag, type RepositoryPath} from '../../model/reference.ts';
-import type {
-  Finding,
-  RegistryFacts,
-  RepositoryFacts,
-  TagLimits,
-} from '../../plan/transfer/facts.ts';
+import type {TransferProblem, RegistryFacts, RepositoryFacts} from '../../plan/transfer/facts.ts';
 import {hasContent, probesOf} from '../../plan/transfer/steps.ts';
 import {given} from '../entities.ts';
 import type {InstanceRegistry} from './surroundings.ts';
@@ -80,7 +75,7 @@ async function tryDeletion(
   registry: InstanceRegistry,
   path: RepositoryPath,
   call: Call,
-): Promise<'taken' | Finding | undefined> {
+): Promise<'taken' | TransferProblem | undefined> {
   const {deleteTag} = registry.repository(path);
   if (deleteTag === undefined || !isTag(NO_TAG)) return undefined;
   try {
@@ -150,7 +145,7 @@ export async function proveWrites(
   repositories: readonly RepositoryFacts[],
   registry: InstanceRegistry,
   call: Call,
-): Promise<'taken' | readonly Finding[] | undefined> {
+): Promise<'taken' | readonly TransferProblem[] | undefined> {
   const probes = probesOf(repositories);
   const at = pathAt(repositories[0]?.from, registry);
   if (at === undefined) return undefined;
@@ -159,8 +154,11 @@ export async function proveWrites(
     return path === undefined ? undefined : registry.repository(path);
   };
   const first = probes.find(({repository}) => repository === repositories[0]?.from);
-  const findings: Finding[] = [];
-  const attempt = async (code: Finding['code'], work: () => Promise<void>): Promise<void> => {
+  const findings: TransferProblem[] = [];
+  const attempt = async (
+    code: TransferProblem['code'],
+    work: () => Promise<void>,
+  ): Promise<void> => {
     try {
       await work();
     } catch (error) {

@@ -1,6 +1,5 @@
-import type {Call, RepositoryWriter} from '../../model/port.ts';
+import type {Call, RepositoryWriter, TagLimits} from '../../model/port.ts';
 import type {RepositoryPath} from '../../model/reference.ts';
-import type {TagLimits} from '../../plan/transfer/facts.ts';
 import type {GitLab} from '../gitlab.ts';
 
 /** Actions on one resource, as a token service names them. */
@@ -37,10 +36,10 @@ export interface Surroundings {
   readonly openRegistry: (host: string, side: 'source' | 'destination') => InstanceRegistry;
   /** Opens a repository of the donor's: `host/path`, or `oci:DIR`. */
   readonly openDonor: (name: string) => RepositoryWriter;
-  /** Bytes that are free where this folder is, or will be; undefined: the system does not tell. */
-  readonly freeBytes: (folder: string) => Promise<number | undefined>;
-  /** The first thing in a donor folder that is no image layout of ours; undefined: there is none. */
-  readonly strangerAt: (folder: string) => Promise<string | undefined>;
+  /** Bytes that are free where this directory is, or will be; undefined: the system does not tell. */
+  readonly freeBytes: (directory: string) => Promise<number | undefined>;
+  /** The first thing in a donor directory that is no image layout of ours; undefined: there is none. */
+  readonly strangerAt: (directory: string) => Promise<string | undefined>;
   /** This is a CI job: what it leaves on its disk may go with it. */
   readonly isJob: boolean;
   /** Of this machine, in ms since the epoch. */

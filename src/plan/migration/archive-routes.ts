@@ -4,13 +4,13 @@ import type {Check, Skip} from '../../model/plan.ts';
 import {mapRoutes, type MappedMigration} from './map-routes.ts';
 import type {CopyMigration} from './migration.ts';
 
-/** A layout or an archive of one that holds repositories under their whole names. */
+/** A layout, or an archive of one, that contains repositories under their full names. */
 export type ArchivePlace = Pick<FilePlace, 'transport' | 'file'>;
 
 /**
- * The routes of a migration, all of them into one archive: each image under its name at the source, without renaming and
- * deleting, which are for whoever carries the archive to the destinations.
- * @param repositoriesOf,now as `mapRoutes`
+ * The routes of a migration, all with one archive as destination: each image keeps its name at the source. Nothing is
+ * renamed or deleted, because that happens when the archive is copied to the destinations.
+ * @param repositoriesOf,now as for `mapRoutes`
  */
 export function mapIntoArchive(
   migration: CopyMigration,
@@ -36,9 +36,9 @@ export function mapIntoArchive(
 }
 
 /**
- * The routes of a migration out of such an archive. It need not have what every route names: an archive of what changed has
- * the rest of it nowhere.
- * @param repositories in the archive, as `host/path`, in the order of `compareText`
+ * The routes of a migration with such an archive as source. The archive need not contain everything that the routes
+ * name: an archive of changes does not.
+ * @param repositories the repositories in the archive, as `host/path`, in the order of `compareText`
  */
 export function mapFromArchive(
   migration: CopyMigration,

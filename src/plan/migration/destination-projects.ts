@@ -4,29 +4,29 @@ import {
   whyNotImagePath,
   whyNotProjectPath,
 } from '../../model/gitlab-naming.ts';
-import type {Check, CreateStep} from '../../model/plan.ts';
+import type {Check, Visibility} from '../../model/plan.ts';
 import {formatProblem} from '../../model/file-problem.ts';
 import type {CreateRecord} from '../schema-parts.ts';
 import type {RepositoryMapping} from './map-routes.ts';
 import type {CopyMigration} from './migration.ts';
 
-type Visibility = CreateStep['visibility'];
-
-/** A GitLab that images go to, as far as their paths were looked up there. */
+/** A GitLab instance to which images are copied, as far as its projects and groups were looked up. */
 export interface DestinationGitLab {
-  /** Of the instance, without a slash at its end. */
+  /** The URL of the instance, without a trailing slash. */
   readonly address: string;
   readonly registry: string;
   /** Projects by their path in lower case. */
   readonly projects: ReadonlyMap<string, KnownProject>;
-  /** Groups and users, by their path in lower case. */
+  /** Groups and users by their path in lower case. */
   readonly namespaces: ReadonlyMap<string, KnownNamespace>;
   /** Why the token cannot create anything, as a clause; undefined: it may be able to. */
   readonly whyNotCreate?: string;
 }
 
 export interface KnownProject {
-  /** Not the path that it was looked for by, where GitLab redirects from one that the project had before. */
+  /**
+   * The current full path. It may differ from the path that was looked up, because GitLab redirects from earlier paths.
+   */
   readonly fullPath: string;
   readonly isRegistryOff: boolean;
   readonly isArchived: boolean;
@@ -34,38 +34,44 @@ export interface KnownProject {
 
 export interface KnownNamespace {
   readonly fullPath: string;
-  /** Undefined: GitLab does not tell, as of a user's. */
+  /** Undefined: GitLab does not report it, as for a user's namespace. */
   readonly visibility?: Visibility;
-  /** Why the token's owner may not create projects, or groups, in it, as clauses; undefined: nothing is known against it. */
+  /** Why the token's owner cannot create projects or groups in it, as clauses; undefined: no reason is known. */
   readonly whyNotProjects?: string;
   readonly whyNotGroups?: string;
 }
 
-/** What the destinations of a migration need besides images. */
+/** The projects and groups that a migration needs at its destinations. */
 export interface DestinationProjects {
-  /** Parents before what is in them. */
+  /** Parents first. */
   readonly creations: readonly CreateRecord[];
   readonly checks: readonly Check[];
-  /** Destinations that need not be asked for, as `host/path`: there is no project for them, or none that may have images. */
+  /**
+   * Destinations, as `host/path`, that need not be looked up: their project does not exist, or cannot contain images.
+   */
   readonly absent: ReadonlySet<string>;
 }
 
-/** The projects that an image path may be in, the shortest first: of two of them, one would be a group. */
+/**
+ * The full paths of projects that may contain an image path, the shortest first: of two, the shorter one would be a
+ * group.
+ */
 export function possibleProjects(path: string): readonly string[] {
   const parts = path.split('/');
   const lengths = [parts.length - 2, parts.length - 1, parts.length].filter((length) => length > 1);
   return lengths.map((length) => parts.slice(0, length).join('/'));
 }
 
-/** The groups that a path is in, the nearest first. */
+/** The groups above a path, the nearest first. */
 export function ancestorsOf(path: string): readonly string[] {
   const parts = path.split('/').slice(0, -1);
   return parts.map((_part, below) => parts.slice(0, parts.length - below).join('/'));
 }
 
 /**
- * Decides which projects and groups have to be created, and what forbids it.
- * @param gitlabs by registry; a registry that is not among them is no GitLab, or none whose projects can be looked up
+ * Decides which projects and groups have to be created, and what forbids that.
+ * @param gitlabs instances by registry; a registry without an entry is not GitLab's, or its projects cannot be looked
+ *   up
  */
 export function decideProjects(
   migration: CopyMigration,
@@ -81,14 +87,14 @@ export function decideProjects(
   return walk;
 }
 
-/** One walk over the destinations: what several of them need is decided for the first. */
+/** A walk over the destinations. The first destination that needs a project or group decides about it. */
 class ProjectWalk implements DestinationProjects {
   readonly creations: CreateRecord[] = [];
   readonly checks: Check[] = [];
   readonly absent = new Set<string>();
   readonly #file: string;
   readonly #policy: NonNullable<CopyMigration['gitlab']>;
-  /** What was decided, by kind, registry and path. */
+  /** Decided projects and groups, by kind, registry and path. */
   readonly #decided = new Set<string>();
 
   constructor({file, gitlab}: CopyMigration) {
@@ -101,7 +107,7 @@ class ProjectWalk implements DestinationProjects {
     const project = at?.fullPath ?? mapping.project ?? path;
     const why = whyNotImagePath(path, project);
     const isOpen = at !== undefined && !at.isRegistryOff && why === undefined;
-    // The registry would answer for such a path as for a forbidden one.
+    // The registry would respond to such a path as to a forbidden one.
     if (!isOpen) this.absent.add(mapping.destination);
     if (why !== undefined) {
       this.#forbid('NAME_RESERVED', mapping, mapping.destination, {
@@ -113,7 +119,7 @@ class ProjectWalk implements DestinationProjects {
     else this.#takeMissing(mapping, project, gitlab);
   }
 
-  /** The project that a path is in, at any depth, or one that was there before. */
+  /** The project that contains a path, at any depth, or an earlier path of a project. */
   #find(
     path: string,
     {projects}: DestinationGitLab,
@@ -123,7 +129,7 @@ class ProjectWalk implements DestinationProjects {
       const project = projects.get(from);
       return project ? [{...project, from}] : [];
     });
-    // Of two, the shorter one: the longer one would have to be in a group of that name.
+    // The shorter of two: the longer one would be in a group with the path of the shorter one.
     const at = known.findLast(({fullPath, from}) => registryPathOf(fullPath) === from);
     if (at !== undefined) return {at};
     const moved = known.at(-1);
@@ -149,7 +155,7 @@ class ProjectWalk implements DestinationProjects {
     }
   }
 
-  /** GitLab redirects its pages and its API from an old path, but not its registry. */
+  /** GitLab's web pages and API redirect from an old path; its registry does not. */
   #takeMoved(
     mapping: RepositoryMapping,
     {fullPath, from}: KnownProject & {readonly from: string},
@@ -189,7 +195,7 @@ class ProjectWalk implements DestinationProjects {
         hint: 'change "to" or "project"',
       });
     } else if (whyNotCreate !== undefined) {
-      // The same for all of the instance.
+      // This applies to the whole instance.
       if (!this.#isFirst('token', gitlab, '')) return;
       this.#forbid('TOKEN_SCOPE_MISSING', mapping, path, {
         message: `the project ${path} cannot be created, nor any other at ${address}: ${whyNotCreate}`,
@@ -200,7 +206,7 @@ class ProjectWalk implements DestinationProjects {
     }
   }
 
-  /** Creates the groups that a project needs, from the top. @returns whether there is or will be a group for it */
+  /** Creates the groups above a project, from the top. @returns whether the group exists or will be created */
   #takeGroups(mapping: RepositoryMapping, project: string, gitlab: DestinationGitLab): boolean {
     const {address, registry, namespaces} = gitlab;
     const {groups, visibility} = this.#policy;
@@ -283,7 +289,7 @@ class ProjectWalk implements DestinationProjects {
 
 const WIDTH: readonly Visibility[] = ['private', 'internal', 'public'];
 
-/** Nothing may be seen by more people than the group that it is in (GitLab: lib/gitlab/visibility_level_checker.rb). */
+/** Nothing may have a wider visibility than its group (GitLab: lib/gitlab/visibility_level_checker.rb). */
 function isWider(wanted: Visibility, group: Visibility | undefined): boolean {
   return group !== undefined && WIDTH.indexOf(wanted) > WIDTH.indexOf(group);
 }

@@ -2,26 +2,26 @@ import {whyNotImagePath} from '../../model/gitlab-naming.ts';
 import {isRepositoryPath} from '../../model/reference.ts';
 import {splitHost, whyNotHost} from './registry-path.ts';
 
-/** What the placeholders of a destination stand for. */
+/** The values of the placeholders in a destination. */
 export interface MatchedRepository {
   /** The path that the glob of the route matched. */
   readonly path: string;
-  /** What the wildcards matched, in their order. */
+  /** The text that each wildcard matched, in order. */
   readonly captured: readonly string[];
 }
 
-/** Characters of a repository's path. */
+/** The maximum characters of a repository path. */
 const PATH_LIMIT = 255;
 const PLACEHOLDER = /\{([^{}]*)\}/g;
 const NAMED: Readonly<Record<string, (path: string) => string>> = {
   path: (path) => path,
   name: (path) => path.slice(path.lastIndexOf('/') + 1),
   parent: (path) => path.slice(0, Math.max(0, path.lastIndexOf('/'))),
-  // For many levels in a place that allows two.
+  // For destinations with fewer levels than the source.
   flat: (path) => path.replaceAll('/', '-'),
 };
 
-/** Why a text is not a destination, as a clause; undefined: it is one. */
+/** Why a text is not a destination, as a clause; undefined: it is valid. */
 export function whyNotDestination(template: string): string | undefined {
   const {host, path} = splitHost(template);
   const badHost = host === undefined ? undefined : whyNotHost(host);
@@ -41,7 +41,7 @@ export function whyNotDestination(template: string): string | undefined {
   const parts = plain.split('/');
   if (parts.includes('')) return 'a part between "/" is empty';
   if (plain.length > PATH_LIMIT) return `it has more than ${PATH_LIMIT} characters`;
-  // Capitals are written small, which the plan says.
+  // Upper case is converted to lower case, which the plan reports.
   const part = parts.find((one) => !isRepositoryPath(one.toLowerCase()));
   return part === undefined
     ? undefined
@@ -49,7 +49,7 @@ export function whyNotDestination(template: string): string | undefined {
 }
 
 /**
- * Why a destination cannot be in a project, as far as both are known before repositories are; undefined: it may be. Both
+ * Why a destination cannot be in a project, as far as that is known without the repositories; undefined: it can. Both
  * are below the same root.
  */
 export function whyNotInProject(template: string, project: string): string | undefined {
@@ -62,20 +62,20 @@ export function whyNotInProject(template: string, project: string): string | und
   return whyNotImagePath(to.text, of.text);
 }
 
-/** A template in lower case up to its first placeholder. */
+/** The beginning of a template up to its first placeholder, in lower case. */
 function literalBeginning(template: string): {readonly text: string; readonly isWhole: boolean} {
   const at = template.indexOf('{');
   const text = (at < 0 ? template : template.slice(0, at)).toLowerCase();
   return {text, isWhole: at < 0};
 }
 
-/** The largest number of `{1}`, `{2}` … in a destination; 0: there is none. */
+/** The largest number in `{1}`, `{2}` … of a destination; 0: it has none. */
 export function lastCapture(template: string): number {
   const numbers = [...template.matchAll(PLACEHOLDER)].map(([, name]) => Number(name));
   return Math.max(0, ...numbers.filter((number) => !Number.isNaN(number)));
 }
 
-/** The destination of one repository. Parts that become empty (`{parent}` of a path of one part) are left out. */
+/** The destination of a repository. Empty parts (`{parent}` for a path with one part) are omitted. */
 export function fillDestination(template: string, {path, captured}: MatchedRepository): string {
   return template
     .replaceAll(

@@ -6,7 +6,7 @@ import {compareText} from '../compare.ts';
 import {fillDestination, type MatchedRepository} from './destination-template.ts';
 import {
   type CopyMigration,
-  type Placed,
+  type PlacedText,
   type RegistryRoot,
   type Route,
   routeFilters,
@@ -14,40 +14,43 @@ import {
 import {joinPath, rootedPath} from './registry-path.ts';
 import {literalParent, repositoryGlob} from './repository-glob.ts';
 
-/** One repository of a source and one of its destinations; repositories as `host/path`. */
+/** A source repository and one of its destinations, as `host/path`. */
 export interface RepositoryMapping {
   readonly source: string;
   readonly destination: string;
-  /** Full path of the GitLab project, where the route names it. */
+  /** The full path of the GitLab project, if the route names it. */
   readonly project?: string;
-  /** Of the destination in the file. */
+  /** The position of the destination in the file. */
   readonly at: FilePosition;
   /** The index of its `RouteWish`. */
   readonly wish: number;
-  /** Found by a glob in the list of the source, or in a file: it may be gone, or closed to this login. */
+  /**
+   * A glob found it in the list of the source or in a file, so it may no longer exist, or this login may have no
+   * access.
+   */
   readonly isListed: boolean;
 }
 
-/** The routes of a migration as a plan has them, and the repositories that they come to. */
+/** The routes of a migration as wishes of a plan, and the repositories that they select. */
 export interface MappedMigration {
-  /** One wish for each destination of each route. */
+  /** A wish for each destination of each route. */
   readonly wish: Wish;
-  /** Those whose destinations are valid names. */
+  /** Those with valid names as destinations. */
   readonly mappings: readonly RepositoryMapping[];
   readonly checks: readonly Check[];
 }
 
-/** Whether the repositories of a route's source have to be known: a name without wildcards stands for itself. */
+/** Whether the repositories of a route's source must be listed. A name without wildcards does not need that. */
 export function needsRepositories({from}: Route): boolean {
   return repositoryGlob(from.text).wildcards > 0;
 }
 
 /**
- * Decides where repositories go. Each route that matches a repository is used, so that several routes may send one
- * repository to several places.
- * @param now ages in filters are counted back from it
- * @param repositoriesOf the paths of a route's source registry, or those of its file, each once and in the order of
- *   `compareText`. Not asked where the route has no wildcards
+ * Maps repositories to their destinations. All routes that match a repository are used, so several routes may copy one
+ * repository to several destinations.
+ * @param now the time from which ages in filters are counted
+ * @param repositoriesOf the paths in a route's source registry, or those in its file, each once and in the order of
+ *   `compareText`. Not called for a route without wildcards
  */
 export function mapRoutes(
   migration: CopyMigration,
@@ -103,7 +106,7 @@ type MappedNames = Pick<RepositoryMapping, 'source' | 'destination' | 'project'>
 
 function invalidName(
   file: string,
-  {at}: Placed,
+  {at}: PlacedText,
   {source, destination}: MappedNames,
   why: string,
 ): Check {
@@ -122,7 +125,7 @@ function invalidName(
 
 function rewrittenName(
   file: string,
-  {at}: Placed,
+  {at}: PlacedText,
   {source, destination}: MappedNames,
   written: string,
 ): Check {
@@ -161,7 +164,10 @@ function matchedRepositories(
   });
 }
 
-/** Those of the ordered paths that begin so: thousands of routes may each want a few of 100,000. */
+/**
+ * The sorted paths with this prefix. A binary search, because each of thousands of routes may select few of 100,000
+ * paths.
+ */
 function pathsBelow(paths: readonly string[], beginning: string): readonly string[] {
   let [low, high] = [0, paths.length];
   while (low < high) {
@@ -174,7 +180,7 @@ function pathsBelow(paths: readonly string[], beginning: string): readonly strin
   return paths.slice(first, low);
 }
 
-/** A single name on Docker Hub lives in `library/` (distribution/reference normalize.go, `splitDockerDomain`). */
+/** A name without a slash on Docker Hub is in `library/` (distribution/reference normalize.go, `splitDockerDomain`). */
 function fullPath({registry, prefix}: RegistryRoot, path: string): string {
   const full = joinPath(prefix, path);
   return registry === DOCKER_HUB && !full.includes('/') ? `library/${full}` : full;

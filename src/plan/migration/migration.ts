@@ -2,13 +2,13 @@ import type {FilePosition} from '../../model/file-problem.ts';
 import type {TagRename, WishFilters} from '../../model/plan.ts';
 import {parseAge} from '../age.ts';
 
-/** A text of a migration file and where it stands. */
-export interface Placed {
+/** A text in a migration file, with its position. */
+export interface PlacedText {
   readonly text: string;
   readonly at: FilePosition;
 }
 
-/** Which tags, as in the file: ages are relative to the time at which a plan is made. */
+/** The tags to select, as in the file: ages are relative to the time of planning. */
 export interface TagRules {
   readonly include?: readonly string[];
   readonly exclude?: readonly string[];
@@ -17,7 +17,7 @@ export interface TagRules {
   readonly newerThan?: string;
 }
 
-/** A registry and perhaps a path that everything is below. */
+/** A registry, with an optional path that all repositories are below. */
 export interface RegistryRoot {
   /** As `canonicalRegistry` writes it. */
   readonly registry: string;
@@ -25,25 +25,25 @@ export interface RegistryRoot {
   readonly prefix: string;
 }
 
-/** A route with its defaults merged in. */
+/** A route, with its defaults applied. */
 export interface Route {
   readonly at: FilePosition;
   readonly source: RegistryRoot;
-  /** A glob over the paths below `source`. */
-  readonly from: Placed;
-  /** Globs over the same paths. */
+  /** A glob for paths below `source`. */
+  readonly from: PlacedText;
+  /** Globs for the same paths. */
   readonly exclude: readonly string[];
-  /** Templates of paths below the root. */
-  readonly to: readonly (Placed & {readonly root: RegistryRoot})[];
+  /** Templates for paths below the root. */
+  readonly to: readonly (PlacedText & {readonly root: RegistryRoot})[];
   /** A template like those of `to`, below the same root. */
   readonly project?: string;
   readonly tags: TagRules;
   readonly rename: readonly TagRename[];
-  /** None: all. */
+  /** Empty: all platforms. */
   readonly platforms: readonly string[];
   readonly schema1: 'refuse' | 'convert';
   readonly foreignLayers: 'leave' | 'include' | 'convert';
-  /** The file with the source's repositories, as written; `-` is stdin. Undefined: the source is asked. */
+  /** A file that lists the source's repositories, as given; `-` is stdin. Undefined: the source lists them. */
   readonly repositoriesFile?: string;
 }
 
@@ -51,7 +51,7 @@ export interface CopyMigration {
   readonly kind: 'copy';
   readonly file: string;
   readonly routes: readonly Route[];
-  /** Undefined: the file does not say anything about GitLab. */
+  /** Undefined: the file has no settings for GitLab. */
   readonly gitlab?: {
     readonly projects: 'require' | 'create';
     readonly groups: 'require' | 'create';
@@ -61,22 +61,22 @@ export interface CopyMigration {
   readonly prune: false | {readonly maxDeletes: number};
 }
 
-/** A project or a group moves inside one GitLab instance. */
+/** A project or a group that moves within a GitLab instance. */
 export interface TransferMove {
   readonly at: FilePosition;
   readonly kind: 'project' | 'group';
-  /** Full path. */
+  /** The full path. */
   readonly from: string;
   /** The new full path, or a namespace followed by `/`. */
   readonly to: string;
-  /** As `plan transfer --donor` takes it; undefined: its default. */
+  /** As for `plan transfer --donor`; undefined: the default. */
   readonly donor?: string;
 }
 
 export interface TransferMigration {
   readonly kind: 'transfer';
   readonly file: string;
-  /** The address of the instance. */
+  /** The URL of the instance. */
   readonly gitlab: string;
   readonly createDonor: boolean;
   readonly moves: readonly TransferMove[];
@@ -84,7 +84,7 @@ export interface TransferMigration {
 
 export type Migration = CopyMigration | TransferMigration;
 
-/** The filters of a route, as a plan has them. @param now ages are counted back from it */
+/** The filters of a route as a plan contains them. @param now the time from which ages are counted */
 export function routeFilters(
   {tags, platforms, rename, schema1, foreignLayers}: Route,
   now: Date,

@@ -5,16 +5,16 @@ import type {FileProblem} from '../../model/file-problem.ts';
 import {withoutLogin} from '../../model/reference.ts';
 import type {PlacedProblem, YamlSource} from './yaml-source.ts';
 
-/** Problems that are listed of one file. */
+/** The maximum number of problems that are listed for a file. */
 const PROBLEMS_LIMIT = 100;
 
-/** Characters of a wrong value that a message repeats. */
+/** The maximum characters of a wrong value in a message. */
 const SHOWN_LIMIT = 80;
 
-/** Unknown keys of one map that are told of. */
+/** The maximum number of unknown keys of a map that are reported. */
 const KEYS_LIMIT = 100;
 
-/** What zod found, at its path; `key` is set where the key is wrong and not its value. */
+/** An issue found by zod, with its path; `key` is set if the key is wrong, not its value. */
 export interface FlatIssue {
   readonly path: readonly PropertyKey[];
   readonly key?: string;
@@ -22,10 +22,10 @@ export interface FlatIssue {
 }
 
 /**
- * Says each issue in words, with the wrong value and what is allowed. Of alternatives (one text or a list) it takes the
- * one that was meant by the kind of the value.
- * @param valueAt the value as it is written in the file, for messages
- * @param keysAt the keys that are known at a path
+ * Describes each issue, with the wrong value and the permitted ones. For alternatives (a text or a list), it describes
+ * the one that has the kind of the value.
+ * @param valueAt returns the value as written in the file, for messages
+ * @param keysAt returns the known keys at a path
  */
 export function flatIssues(
   issues: readonly z.core.$ZodIssue[],
@@ -42,7 +42,7 @@ export function flatIssues(
     }
     if (issue.code === 'unrecognized_keys') {
       const known = keysAt(path);
-      // More are not listed, and each is compared with all known ones.
+      // Further keys are not listed, and each one is compared with all known keys.
       return issue.keys
         .slice(0, KEYS_LIMIT)
         .map((key) => ({path, key, message: unknownKey(key, known)}));
@@ -112,7 +112,7 @@ function unknownKey(key: string, known: readonly string[]): string {
   return `${shown(key)} is not a key here: ${hint}allowed are ${known.join(', ')}`;
 }
 
-/** The name that is at most a third of its letters away. */
+/** The known name that differs in at most a third of its letters. */
 function nearestOf(word: string, known: readonly string[]): string | undefined {
   const text = word.slice(0, SHOWN_LIMIT).toLowerCase();
   const near = known
@@ -125,7 +125,7 @@ function nearestOf(word: string, known: readonly string[]): string | undefined {
   return near[0]?.name;
 }
 
-/** Levenshtein's distance. */
+/** The Levenshtein distance. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({length: b.length + 1}, (_, index) => index);
   for (const [at, letter] of a.split('').entries()) {
@@ -139,7 +139,7 @@ function editDistance(a: string, b: string): number {
   return row[b.length] ?? 0;
 }
 
-/** `{path}` without quotes is a map in YAML, whose only key has no value. */
+/** In YAML, `{path}` without quotes is a map with one key and no value. */
 function quotesHint(value: unknown): string {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return '';
   const [entry, ...others] = Object.entries(value);
@@ -148,7 +148,7 @@ function quotesHint(value: unknown): string {
     : '';
 }
 
-/** A value from the file, short, and without a login that somebody wrote into it. */
+/** A value of the file, shortened, without credentials. */
 export function shown(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object' && value !== null) return 'a map';
@@ -158,12 +158,12 @@ export function shown(value: unknown): string {
   return `"${text.length > SHOWN_LIMIT ? `${text.slice(0, SHOWN_LIMIT)}…` : text}"`;
 }
 
-/** Where in the file a problem is. */
+/** Adds the position in the file to a problem. */
 export function placed({path, key, message}: FlatIssue, source: YamlSource): PlacedProblem {
   return {...(key === undefined ? source.position(path) : source.keyPosition(path, key)), message};
 }
 
-/** The value at a path, as it is written; undefined: there is none. */
+/** The value at a path, as written; undefined: there is none. */
 export function partAt(value: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>(
     (inside, key) =>
@@ -174,7 +174,7 @@ export function partAt(value: unknown, path: readonly PropertyKey[]): unknown {
   );
 }
 
-/** That a file is wrong, with all problems in the order of the file. */
+/** The error for an invalid file, with all problems in file order. */
 export function fileInvalid(
   code: ErrorCode,
   file: string,

@@ -21,7 +21,7 @@ import {
 import {expandVariables, type Variables} from './variables.ts';
 import {type PlacedProblem, readYaml, type YamlSource} from './yaml-source.ts';
 
-/** Keys whose texts are hosts and paths, in which variables may stand. */
+/** Keys for hosts and paths, in which variables are allowed. */
 const WITH_VARIABLES = new Set([
   'from',
   'to',
@@ -35,9 +35,9 @@ const WITH_VARIABLES = new Set([
 
 /**
  * Reads a migration file.
- * @param file its name, for messages
- * @param variables those that `${NAME}` in hosts and paths may name
- * @throws TransshipError MIGRATION_INVALID with all problems, in the order of the file
+ * @param file the name of the file, for messages
+ * @param variables the variables that `${NAME}` in hosts and paths may name
+ * @throws TransshipError MIGRATION_INVALID with all problems, in file order
  */
 export function readMigration(text: string, file: string, variables: Variables = {}): Migration {
   const source = readYaml(text);
@@ -103,7 +103,9 @@ function withVariables(
   );
 }
 
-/** What concerns several keys at once. It looks at what is well-formed, so that it is found beside other problems. */
+/**
+ * Problems that concern several keys. It examines well-formed parts only, so that these are found together with others.
+ */
 function copyProblems(value: unknown): readonly FlatIssue[] {
   if (!isRecord(value) || !Array.isArray(value['routes'])) return [];
   const seen = new Set<string>();
@@ -159,7 +161,7 @@ function copyProblems(value: unknown): readonly FlatIssue[] {
   });
 }
 
-/** A route of one repository that leaves this one out. */
+/** Whether a route of one repository excludes that repository. */
 function excludedItself(
   name: string,
   exclude: unknown,

@@ -1,16 +1,17 @@
-import {parseReference} from '../../model/reference.ts';
+import {TransshipError} from '../../model/error.ts';
+import {canonicalRegistry, parseReference, withoutLogin} from '../../model/reference.ts';
 import type {RegistryRoot} from './migration.ts';
 
-/** A text that may begin with a host, taken apart. */
+/** A text that may begin with a host, split into its parts. */
 export interface HostAndPath {
-  /** As written; undefined: it begins with a path. */
+  /** The host as written; undefined: the text begins with a path. */
   readonly host: string | undefined;
   readonly path: string;
 }
 
 /**
- * Splits as docker does: what stands before the first `/` is a host if it has a `.` or `:` or is `localhost`
- * (distribution/reference normalize.go, `splitDockerDomain`). A part with a wildcard or a placeholder is none.
+ * Splits a text as docker does: the part before the first `/` is a host if it contains `.` or `:`, or is `localhost`
+ * (distribution/reference normalize.go, `splitDockerDomain`). A part with a wildcard or a placeholder is not a host.
  */
 export function splitHost(text: string): HostAndPath {
   const slash = text.indexOf('/');
@@ -19,7 +20,7 @@ export function splitHost(text: string): HostAndPath {
   return isHost ? {host: first, path: text.slice(slash + 1)} : {host: undefined, path: text};
 }
 
-/** The one name of a registry that `whyNotHost` accepts. */
+/** The canonical name of a registry that `whyNotHost` accepts. */
 export function parseRegistry(host: string): string {
   return parseReference(`${host}/x/x`).registry;
 }
@@ -36,12 +37,27 @@ export function whyNotHost(host: string): string | undefined {
   }
 }
 
-/** `host/prefix/path`, without what is empty. */
+/**
+ * Parses `host[:port][/path]` of a command line. Unlike in references, the host is required.
+ * @returns the host as `canonicalRegistry` gives it; the path may be empty
+ * @throws TransshipError USAGE
+ */
+export function parseHostAndPath(text: string): {readonly host: string; readonly path: string} {
+  const {host, path} = splitHost(text.includes('/') ? text : `${text}/`);
+  if (host !== undefined && whyNotHost(host) === undefined)
+    return {host: canonicalRegistry(host), path: path.replace(/\/$/, '')};
+  throw new TransshipError('USAGE', `"${withoutLogin(text)}" does not begin with a host`, {
+    side: 'local',
+    hint: 'write host[:port] or host[:port]/path',
+  });
+}
+
+/** `host/prefix/path`, without empty parts. */
 export function rootedPath({registry, prefix}: RegistryRoot, path: string): string {
   return [registry, joinPath(prefix, path)].filter((part) => part !== '').join('/');
 }
 
-/** Two paths as one; either may be empty. */
+/** Joins two paths; either may be empty. */
 export function joinPath(prefix: string, path: string): string {
   return [prefix, path].filter((part) => part !== '').join('/');
 }

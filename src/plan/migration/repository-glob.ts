@@ -1,24 +1,24 @@
 /**
- * Globs over repository paths: `*` matches within one part of the path, `?` one character, `**` whole parts. `**` at
- * the end matches one part or more, before a `/` any number of them, none included.
+ * Globs for repository paths: `*` matches within a part of the path, `?` matches one character, `**` matches whole
+ * parts. `**` at the end matches one or more parts; `**` before a `/` matches any number of parts, including none.
  *
- * Own code and not picomatch, because a migration file uses what the wildcards matched (`{1}`), and because regular
- * expressions made of many wildcards backtrack: this matcher takes at most (wildcards × length²) steps.
+ * Not picomatch, because a migration file refers to the text that each wildcard matched (`{1}`), and because regular
+ * expressions with many wildcards backtrack: this matcher takes at most (wildcards × length²) steps.
  */
 export interface RepositoryGlob {
   readonly source: string;
   readonly wildcards: number;
-  /** What each wildcard matched, without the `/` of `**` + `/`; undefined: no match. */
+  /** The text that each wildcard matched, without the `/` of `**` + `/`; undefined: the path does not match. */
   match(path: string): readonly string[] | undefined;
 }
 
-type Token =
+type GlobToken =
   | {readonly kind: 'text'; readonly text: string}
-  | {readonly kind: 'one' | 'part' | 'rest' | 'folders'};
+  | {readonly kind: 'one' | 'part' | 'rest' | 'directories'};
 
 const TOKEN = /\*\*\/|\*\*|\*|\?|[^*?]+/g;
 
-/** Why a text is not such a glob, as a clause; undefined: it is one. */
+/** Why a text is not a glob, as a clause; undefined: it is valid. */
 export function whyNotRepositoryGlob(source: string): string | undefined {
   const wrong = /[^\w./*?-]/u.exec(source)?.[0];
   if (wrong !== undefined) {
@@ -31,19 +31,19 @@ export function whyNotRepositoryGlob(source: string): string | undefined {
   return undefined;
 }
 
-/** The path that all matches of a glob are below; empty: there is none. */
+/** The path that is above all matches of a glob; empty: there is none. */
 export function literalParent(source: string): string {
   const parts = source.split('/');
   const end = parts.findIndex((part) => /[*?]/.test(part));
   return parts.slice(0, end < 0 ? -1 : end).join('/');
 }
 
-/** @param source for which `whyNotRepositoryGlob` gives no reason */
+/** @param source a glob for which `whyNotRepositoryGlob` returns undefined */
 export function repositoryGlob(source: string): RepositoryGlob {
   const tokens = [...source.matchAll(TOKEN)].map(([text]) => readToken(text));
   const wildcards = tokens.filter(({kind}) => kind !== 'text').length;
   const last = tokens.at(-1);
-  // Most of the paths that a route is tried on end otherwise.
+  // A quick check, because most paths that a route is compared with end differently.
   const end = last?.kind === 'text' ? last.text : '';
   return {
     source,
@@ -52,15 +52,15 @@ export function repositoryGlob(source: string): RepositoryGlob {
   };
 }
 
-function readToken(text: string): Token {
-  if (text === '**/') return {kind: 'folders'};
+function readToken(text: string): GlobToken {
+  if (text === '**/') return {kind: 'directories'};
   if (text === '**') return {kind: 'rest'};
   if (text === '*') return {kind: 'part'};
   return text === '?' ? {kind: 'one'} : {kind: 'text', text};
 }
 
-/** Longest match of the first wildcard first. A state that failed once is not tried again. */
-function match(tokens: readonly Token[], path: string): readonly string[] | undefined {
+/** Tries the longest match of the first wildcard first. A state that failed is not tried again. */
+function match(tokens: readonly GlobToken[], path: string): readonly string[] | undefined {
   const failed = new Set<number>();
   const from = (index: number, at: number): readonly string[] | undefined => {
     const token = tokens[index];
@@ -78,7 +78,7 @@ function match(tokens: readonly Token[], path: string): readonly string[] | unde
 }
 
 function* ways(
-  token: Token,
+  token: GlobToken,
   path: string,
   at: number,
 ): Generator<{readonly end: number; readonly captured?: string}> {
@@ -86,7 +86,7 @@ function* ways(
     if (path.startsWith(token.text, at)) yield {end: at + token.text.length};
     return;
   }
-  if (token.kind === 'folders') {
+  if (token.kind === 'directories') {
     for (let end = path.lastIndexOf('/'); end > at; end = path.lastIndexOf('/', end - 1)) {
       yield {end: end + 1, captured: path.slice(at, end)};
     }

@@ -7,9 +7,12 @@ import {whyNotRepositoryGlob} from './repository-glob.ts';
 import {splitHost, whyNotHost} from './registry-path.ts';
 import {whyNotRenamePattern, whyNotReplacement} from '../tag-rename.ts';
 
-/** Characters of one text of a migration file: a host and a path of 255 characters each fit with placeholders. */
+/**
+ * The maximum characters of a text in a migration file: enough for a host and a path of 255 characters each, with
+ * placeholders.
+ */
 const TEXT_LIMIT = 1024;
-/** Items of a list of globs or names. */
+/** The maximum number of globs or names in a list. */
 const LIST_LIMIT = 1000;
 const ROUTES_LIMIT = 10_000;
 
@@ -28,7 +31,7 @@ function text(
     .describe(description);
 }
 
-/** One text or a list of them. */
+/** A text, or a list of texts. */
 function texts(description: string, whyNot?: (value: string) => string | undefined) {
   const item = text(description, whyNot);
   return z
@@ -36,7 +39,7 @@ function texts(description: string, whyNot?: (value: string) => string | undefin
     .describe(description);
 }
 
-/** The words of a parser of ours, without the flag that it names. */
+/** The message of one of our parsers, without the flag that it names. */
 function whyParserRefuses(parse: (value: string) => unknown) {
   return (value: string): string | undefined => {
     try {
@@ -90,34 +93,34 @@ const renameSchema = z
 
 const tagsSchema = z
   .strictObject({
-    include: tagGlobs('Only tags that one of these globs matches.').optional(),
-    exclude: tagGlobs('No tags that one of these globs matches.').optional(),
+    include: tagGlobs('Select only tags that match one of these globs.').optional(),
+    exclude: tagGlobs('Exclude tags that match one of these globs.').optional(),
     semver: text(
-      'Only tags that are versions in this range, as npm writes it.',
+      'Select only tags that are versions in this npm range.',
       whyParserRefuses((semver) => tagSelector({semver})),
     ).optional(),
     newest: z
       .int()
       .min(1)
-      .describe('Only this many images, the newest by their time of creation.')
+      .describe('Select this many images, the newest by creation time.')
       .optional(),
     newerThan: text(
-      'Only images created after this: an age such as 12h, 90d or 2w, or a date.',
+      'Select only images created after this: an age such as 12h, 90d or 2w, or a date.',
       whyParserRefuses((age) => parseAge(age, new Date(0))),
     ).optional(),
     rename: renameSchema.optional(),
   })
   .describe('Which tags are copied, and their names at the destination. Default: all, unchanged.');
 
-/** What routes have in common, and their defaults. */
+/** The keys that routes and their defaults share. */
 const routeDefaults = {
   exclude: texts(
-    'Globs: no repositories that one of them matches.',
+    'Exclude repositories that match one of these globs.',
     whyNotRepositoryGlob,
   ).optional(),
   tags: tagsSchema.optional(),
   platforms: texts(
-    'Only these platforms, os/architecture[/variant]. Default: all.',
+    'Copy only these platforms, os/architecture[/variant]. Default: all.',
     whyParserRefuses(parsePlatform),
   ).optional(),
   schema1: z
@@ -129,7 +132,7 @@ const routeDefaults = {
   foreignLayers: z
     .enum(['leave', 'include', 'convert'])
     .describe(
-      'Layers by URL: leave them there, copy them too, or copy them as ordinary layers. Default: leave.',
+      'Layers with URLs: leave them out, copy them, or copy them as ordinary layers. Default: leave.',
     )
     .optional(),
   repositories: z
@@ -138,11 +141,11 @@ const routeDefaults = {
         'A text file with one repository path on each line; - is stdin. Relative to this file.',
       ),
     })
-    .describe('The repositories of the source, where it cannot be asked for them.')
+    .describe('The repositories of the source, if it cannot list them.')
     .optional(),
   project: text(
-    'The GitLab project that the destinations are in, a beginning of their path, with the same placeholders. Default: the existing project, else the whole path.',
-    // Without a host: whatever its first part looks like, it is a group.
+    'The GitLab project of the destinations: the beginning of their path, with the same placeholders. Default: the existing project, or else the whole path.',
+    // There is no host here: the first part is a group, whatever it looks like.
     (value) => whyNotDestination(`x/${value}`),
   ).optional(),
 };
@@ -150,18 +153,18 @@ const routeDefaults = {
 const routeSchema = z
   .strictObject({
     from: text(
-      'A repository of the source or a glob over its repositories (*, **, ?), after another host if it begins with one.',
+      'A repository of the source, or a glob for its repositories (*, **, ?); a host before it replaces the default source.',
       whyNotSource,
     ),
     to: texts(
-      'One destination or several: a path below the default destination, or with a host of its own. Placeholders: {path} {name} {parent} {flat} {1} {2} …. Default: {path}.',
+      'One or more destinations: paths below the default destination, or with another host. Placeholders: {path} {name} {parent} {flat} {1} {2} …. Default: {path}.',
       whyNotDestination,
     ).optional(),
     ...routeDefaults,
   })
-  .describe('Repositories of one source, and where they go.');
+  .describe('Repositories of a source, and their destinations.');
 
-const version = z.literal(1).describe('The version of the language.');
+const version = z.literal(1).describe('The version of the file format.');
 
 export const copyMigrationSchema = z
   .strictObject({
@@ -171,11 +174,11 @@ export const copyMigrationSchema = z
       .describe('Images are copied between registries (the default).')
       .optional(),
     from: text(
-      'The source of routes that name no host: host[:port], or with the path that they are below.',
+      'The source of routes without a host: host[:port], optionally with a path that they are below.',
       whyNotSourceRoot,
     ).optional(),
     to: text(
-      'The destination of routes that name no host, in the same form.',
+      'The destination of routes without a host, in the same form.',
       whyNotSourceRoot,
     ).optional(),
     ...routeDefaults,
@@ -183,7 +186,7 @@ export const copyMigrationSchema = z
       .array(routeSchema)
       .min(1, 'it has no route')
       .max(ROUTES_LIMIT)
-      .describe('What goes where. Each route that matches a repository is used.'),
+      .describe('The sources and destinations. Each route that matches a repository is used.'),
     gitlab: z
       .strictObject({
         projects: z
@@ -196,10 +199,10 @@ export const copyMigrationSchema = z
           .optional(),
         visibility: z
           .enum(['private', 'internal', 'public'])
-          .describe('The visibility of what is created. Default: private.')
+          .describe('The visibility of created projects and groups. Default: private.')
           .optional(),
       })
-      .describe('What to do at a destination that is GitLab.')
+      .describe('Settings for destinations on GitLab.')
       .optional(),
     deleteSource: z
       .enum(['never', 'afterVerify'])
@@ -211,15 +214,15 @@ export const copyMigrationSchema = z
       .union([
         z.literal(false),
         z.strictObject({
-          maxDeletes: z.int().min(1).describe('The most tags that one plan removes.'),
+          maxDeletes: z.int().min(1).describe('The maximum number of tags that a plan deletes.'),
         }),
       ])
       .describe(
-        'Whether tags that an earlier plan of this file copied are removed when the source has lost them. Default: false.',
+        'Whether tags that an earlier plan of this file copied are deleted if the source no longer has them. Default: false.',
       )
       .optional(),
   })
-  .describe('Images that go from registries to registries.');
+  .describe('Images to copy between registries.');
 
 const FULL_PATH = /^[a-zA-Z0-9_][\w.-]*(?:\/[a-zA-Z0-9_][\w.-]*)*\/?$/;
 
@@ -234,24 +237,24 @@ function gitlabPath(description: string) {
 const moveSchema = z
   .strictObject({
     project: gitlabPath('The full path of the project that moves.').optional(),
-    group: gitlabPath('The full path of the group that moves, with all below it.').optional(),
+    group: gitlabPath('The full path of the group that moves, with all of its content.').optional(),
     to: gitlabPath('Its new full path, or a namespace followed by /.'),
     donor: text(
-      'Where its images wait: a folder (./dir, /dir) or a project. Default: that of the file.',
+      'The donor for its images: a directory (./dir, /dir) or a project. Default: that of the file.',
     ).optional(),
   })
-  .describe('One move.');
+  .describe('The move of a project or a group.');
 
 export const transferMigrationSchema = z
   .strictObject({
     version,
     kind: z.literal('transfer').describe('Projects move inside one GitLab instance.'),
-    gitlab: text('The address of the instance, https://host.', (value) =>
+    gitlab: text('The URL of the instance, https://host.', (value) =>
       /^https?:\/\/[^\s@/?#]+(?:\/[^\s@?#]*)?$/.test(value)
         ? undefined
         : 'it is not the address of an instance: write https://host, without a login',
     ),
-    donor: text('Where images wait: a folder (./dir, /dir) or a project.').optional(),
+    donor: text('The donor for the images: a directory (./dir, /dir) or a project.').optional(),
     createDonor: z
       .boolean()
       .describe('Create the donor project when the plan is applied. Default: false.')
@@ -269,13 +272,13 @@ const migrationSchema = z.union([copyMigrationSchema, transferMigrationSchema]);
 export type CopyMigrationFile = z.infer<typeof copyMigrationSchema>;
 export type TransferMigrationFile = z.infer<typeof transferMigrationSchema>;
 
-/** The JSON Schema of migration files (draft 2020-12), as it is published in `plans/migration.schema.json`. */
+/** The JSON Schema of migration files (draft 2020-12), as published in `plans/migration.schema.json`. */
 export function migrationJsonSchema(): object {
   const {$schema, ...schema} = z.toJSONSchema(migrationSchema);
   return {$schema, title: 'transship migration', ...schema};
 }
 
-/** The keys that the map at a path may have, for suggestions; none: the path is not that of such a map. */
+/** The known keys of the map at a path, for suggestions; empty: there is no such map. */
 export function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): readonly string[] {
   const [first, ...rest] = path;
   if (schema instanceof z.ZodOptional) return knownKeys(schema.unwrap() as z.ZodType, path);

@@ -1,19 +1,19 @@
-/** Variables that a migration file may use in hosts and paths, by name. */
+/** The variables that a migration file may use in hosts and paths, by name. */
 export type Variables = Readonly<Record<string, string | undefined>>;
 
 const VARIABLE = /\$\{([^}]*)\}/g;
-/** Names by which secrets go: what a file uses may appear in plans and reviews. */
+/** Names of variables for secrets: values of a file may appear in plans and reviews. */
 const SECRET =
   /TOKEN|SECRET|PASSW|PASSPHRASE|(?:^|_)(?:PASS|PAT|PWD|AUTH|OAUTH)(?:_|$)|CREDENTIAL|(?:API|PRIVATE|ACCESS|SIGNING|ENCRYPTION)_?KEY|_KEY$/i;
 const VALUE_LIMIT = 1024;
 
 export interface Expanded {
   readonly text: string;
-  /** As clauses, each at its place in the text as written (0: its beginning). */
+  /** As clauses, each with its offset in the original text. */
   readonly problems: readonly {readonly offset: number; readonly message: string}[];
 }
 
-/** Puts variables into a text. The values are not looked at again: `${` in them stays. */
+/** Expands the variables in a text. Values are not expanded again: `${` in them is kept. */
 export function expandVariables(text: string, variables: Variables): Expanded {
   const problems: {offset: number; message: string}[] = [];
   const expanded = text.replaceAll(VARIABLE, (token: string, name: string, offset: number) => {

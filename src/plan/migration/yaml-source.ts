@@ -12,38 +12,40 @@ import {
 } from 'yaml';
 import type {FilePosition} from '../../model/file-problem.ts';
 
-/** Bytes of a migration file or a policy: some 5,000 routes. */
+/** The maximum bytes of a migration file or a policy, enough for some 5,000 routes. */
 export const MIGRATION_SIZE_LIMIT = 1024 * 1024;
-/** Maps and lists inside each other; the language needs 5. */
+/** The maximum nesting of maps and lists; migration files need 5 levels. */
 const DEPTH_LIMIT = 20;
 const NODES_LIMIT = 100_000;
-/** Lines and commas of a file: each may be a value, which takes 2 KiB while it is parsed. */
+/** The maximum number of lines and commas in a file: each may be a value, which takes 2 KiB while it is parsed. */
 const SEPARATORS_LIMIT = 41_000;
-/** Aliases in a file: yaml compares each of them with those before it. */
+/** The maximum number of aliases in a file: yaml compares each alias with those before it. */
 const ALIASES_LIMIT = 10_000;
-/** How often aliases may be expanded: yaml counts nested ones together, so that a "billion laughs" ends here. */
+/** The maximum number of alias expansions. yaml counts nested ones as well, which stops a "billion laughs" attack. */
 const ALIAS_LIMIT = 100;
-/** What yaml says of `[a/{path}]` and of `{path}/a`, the likeliest mistakes with placeholders. */
+/** yaml's message for `[a/{path}]` and `{path}/a`, the most likely mistakes with placeholders. */
 const FLOW = /between flow/;
 const AFTER_FLOW = /Unexpected \S+ at node end/;
 
-/** A problem without its file. */
+/** A problem without the name of its file. */
 export interface PlacedProblem extends FilePosition {
   readonly message: string;
 }
 
-/** A YAML text as a value, with the position of each of its parts. */
+/** A YAML text as a value, with the position of each part. */
 export interface YamlSource {
-  /** Undefined: the text could not be read; the problems say why. There may be some beside a value, too. */
+  /**
+   * Undefined: the text could not be read, and the problems say why. There may also be problems if there is a value.
+   */
   readonly value: unknown;
   readonly problems: readonly PlacedProblem[];
-  /** Of the value at a path; of the nearest thing around it that is there. */
+  /** The position of the value at a path; if there is none, of the nearest value around it. */
   position(path: readonly PropertyKey[]): FilePosition;
-  /** Of a key in the map at a path. */
+  /** The position of a key in the map at a path. */
   keyPosition(path: readonly PropertyKey[], key: string): FilePosition;
 }
 
-/** What is not even parsed. */
+/** A text that is refused before it is parsed. */
 function refused(message: string, at: FilePosition = {line: 1, column: 1}): YamlSource {
   return {
     value: undefined,
@@ -53,7 +55,7 @@ function refused(message: string, at: FilePosition = {line: 1, column: 1}): Yaml
   };
 }
 
-/** Reads YAML 1.2 of bounded size, depth and number of aliases. Duplicate keys are problems. */
+/** Reads YAML 1.2 with limits on size, depth and aliases. Duplicate keys are problems. */
 export function readYaml(text: string): YamlSource {
   const lines = new LineCounter();
   const place = (offset: number): FilePosition => {
@@ -68,12 +70,12 @@ export function readYaml(text: string): YamlSource {
   const tooDeep = deeplyNested(text);
   if (tooDeep !== undefined)
     return refused(`it is nested deeper than ${DEPTH_LIMIT} levels`, tooDeep);
-  // Unique keys are looked for below: yaml compares each key with each other.
+  // Unique keys are checked below: yaml would compare each key with every other one.
   const options = {
     lineCounter: lines,
     uniqueKeys: false,
     prettyErrors: false,
-    // With `silent`, a second document would be left out without a word.
+    // With `silent`, a second document would be ignored without a message.
     logLevel: 'error',
   } as const;
   const document = parseDocument(text, options);
@@ -124,8 +126,8 @@ function separatorsIn(text: string): number {
 }
 
 /**
- * Where brackets or dashes nest too deep, by the look of the text: the parser recurses, and a million of `[` would
- * exhaust the stack. Brackets in quotes count; nobody has twenty of them open.
+ * The position at which brackets or dashes nest too deeply, judged by the text alone: the parser is recursive, and a
+ * million `[` would exhaust the stack. Brackets in quotes count as well; no real file has twenty of them open.
  */
 function deeplyNested(text: string): FilePosition | undefined {
   let open = 0;
@@ -144,7 +146,7 @@ function deeplyNested(text: string): FilePosition | undefined {
   return undefined;
 }
 
-/** What YAML allows and a migration file does not; refused: it must not become a value. */
+/** Problems with what YAML permits but a migration file does not. They must not become part of the value. */
 function shapeProblems(
   document: Document,
   place: (offset: number) => FilePosition,
@@ -155,7 +157,7 @@ function shapeProblems(
     problems.push({...place(offsetOf(node)), message});
   let nodes = 0;
   let aliases = 0;
-  /** As they are at this place of the document: an anchor may be set again. */
+  /** The anchors at this position of the document, since an anchor may be defined again. */
   const anchors = new Map<string, Node>();
   visit(document, {
     Node(_key, node, path) {
@@ -205,7 +207,7 @@ function shapeProblems(
   return {problems, isRefused};
 }
 
-/** Undefined: not a key that a JSON object could have. */
+/** Undefined: the key cannot be that of a JSON object. */
 function keyText(key: unknown): string | undefined {
   if (!isScalar(key)) return undefined;
   const {value} = key;

@@ -18,7 +18,7 @@ import {compareText} from '../compare.ts';
 import {platformsOfImages} from '../platforms.ts';
 import {matchesRegistry, type Policy} from './policy.ts';
 
-/** What a policy forbids of a plan; none: the plan keeps to it. */
+/** The checks that forbid a plan according to a policy; empty: the plan complies with it. */
 export function policyChecks(plan: Plan, policy: Policy): readonly Check[] {
   return [
     ...limitChecks(plan, policy),
@@ -52,7 +52,7 @@ function limitChecks(
   );
 }
 
-/** A transfer copies each image twice, to the donor and from there; and none where GitLab moves them itself. */
+/** A transfer copies each image twice, to the donor and from there, or not at all if GitLab moves the images itself. */
 function imagesOf(plan: Plan): number {
   return plan.kind === 'copy'
     ? copiesOf(plan).length
@@ -62,8 +62,8 @@ function imagesOf(plan: Plan): number {
 }
 
 /**
- * Steps that delete a tag for good. The tags that a transfer deletes at the old path are not among them: it puts all of them
- * back at the new path, and deletes none before it was verified at the donor.
+ * The number of steps that delete a tag permanently. Tags that a transfer deletes at the old path do not count: it
+ * pushes all of them to the new path, and deletes none before it was verified at the donor.
  */
 function deletesOf(plan: Plan): number {
   return plan.kind === 'copy' ? deletionsOf(plan).length : 0;
@@ -96,7 +96,7 @@ function registryChecks(
   });
 }
 
-/** The hosts that images come from and go to; places on this machine have none. */
+/** The registries that images come from and go to. Places on this machine have none. */
 function registriesOf(plan: Plan): readonly string[] {
   const places =
     plan.kind === 'copy'
@@ -114,8 +114,8 @@ function registriesOf(plan: Plan): readonly string[] {
 }
 
 /**
- * Images without a signature at the repository that they go to. What is attached to another image needs none. Of an index the
- * signature of the index counts, as that is what clients ask for.
+ * Images without a signature in the destination repository. Attachments of other images need none. For an index, the
+ * signature of the index counts, because clients check that one.
  */
 function signatureChecks(plan: Plan, {file}: Policy): readonly Check[] {
   const copies = firstCopies(plan);
@@ -143,8 +143,8 @@ function signatureChecks(plan: Plan, {file}: Policy): readonly Check[] {
 }
 
 /**
- * Images that are not for all platforms. An index is for those of the images that it lists. What is attached to another image
- * and what is no image, such as a chart, needs none.
+ * Images that are not available for all platforms. An index has the platforms of its images. Attachments, and artifacts
+ * that are not images, such as charts, are exempt.
  */
 function platformChecks(plan: Plan, {file, requirePlatforms}: Policy): readonly Check[] {
   if (requirePlatforms === undefined) return [];
@@ -189,12 +189,12 @@ function manifestsOf(plan: Plan): readonly PlannedManifest[] {
   return plan.kind === 'copy' ? plan.manifests : plan.moves.flatMap((move) => move.manifests);
 }
 
-/** Of a transfer those to the donor: all that come from the old path. */
+/** For a transfer, the blobs that are copied to the donor: all those of the old path. */
 function blobsOf(plan: Plan): readonly BlobAction[] {
   return plan.kind === 'copy' ? plan.blobs : pullsOf(plan).flatMap((pull) => pull.blobs);
 }
 
-/** By the name of its tag, or by the manifest itself. */
+/** Whether an image is attached to another one, by the name of its tag or by its manifest. */
 function isAttached(
   {tag, digest}: CopyStep,
   planned: ReadonlyMap<Digest, PlannedManifest>,
@@ -202,7 +202,7 @@ function isAttached(
   return attachmentSubject(tag ?? '') !== undefined || planned.get(digest)?.subject !== undefined;
 }
 
-/** Of a transfer those to the donor: all that come from the old path. */
+/** For a transfer, the copies to the donor: all those of the old path. */
 function firstCopies(plan: Plan): readonly CopyStep[] {
   if (plan.kind === 'copy') return copiesOf(plan);
   return pullsOf(plan).flatMap(({copies}) => copies);
@@ -217,7 +217,7 @@ function pullsOf({moves}: TransferPlan): readonly CopySet[] {
 /** cosign's SPEC.md, "Naming". */
 const COSIGN_SUFFIX = '.sig';
 /**
- * Blobs that only signatures have: cosign's (its SPEC.md, "Payload"), Sigstore's bundles (its
+ * Media types of blobs that only signatures have: cosign's (its SPEC.md, "Payload"), Sigstore's bundles (its
  * specs/BUNDLE_SPEC.md), Notary's configs (notaryproject/specifications, signature-specification.md).
  */
 const SIGNATURE_TYPES = [

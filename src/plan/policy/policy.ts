@@ -6,21 +6,21 @@ import {parseRegistry, splitHost, whyNotHost} from '../migration/registry-path.t
 import {knownKeys} from '../migration/schema.ts';
 import {type PlacedProblem, readYaml} from '../migration/yaml-source.ts';
 
-/** Limits that plans must keep to. What is absent is not limited. */
+/** Limits for plans. A field that is absent sets no limit. */
 export interface Policy {
   /** The name of the file, for messages. */
   readonly file: string;
-  /** Bytes that are sent. */
+  /** The maximum bytes that are sent. */
   readonly maxBytes?: number;
-  /** Tags that are deleted. */
+  /** The maximum number of tags that are deleted. */
   readonly maxDeletes?: number;
-  /** Images and artifacts that are copied. */
+  /** The maximum number of images and artifacts that are copied. */
   readonly maxImages?: number;
   /** Patterns of registries: `host[:port]`, or `*.domain[:port]` for the hosts below a domain. */
   readonly allowRegistries?: readonly string[];
   readonly denyRegistries?: readonly string[];
   readonly requireSignature: boolean;
-  /** Every image that is copied has all of these. At least one. */
+  /** Platforms that every copied image must have, at least one. */
   readonly requirePlatforms?: readonly Platform[];
 }
 
@@ -47,7 +47,7 @@ const limit = (description: string) => z.int().min(0).describe(description);
 
 const policySchema = z
   .strictObject({
-    version: z.literal(1).describe('The version of the language.'),
+    version: z.literal(1).describe('The version of the file format.'),
     maxBytes: z
       .union([
         z.int().min(0),
@@ -55,18 +55,18 @@ const policySchema = z
           error: 'write a size such as 500GiB',
         }),
       ])
-      .describe('The most bytes that one plan sends, with a unit (KiB, MiB, GiB, TiB) or without.')
+      .describe('The maximum bytes that a plan sends, with an optional unit (KiB, MiB, GiB, TiB).')
       .optional(),
     maxDeletes: limit(
-      'The most tags that one plan deletes. Tags that a transfer puts back at the new path do not count.',
+      'The maximum number of tags that a plan deletes. Tags that a transfer pushes to the new path do not count.',
     ).optional(),
-    maxImages: limit('The most images and artifacts that one plan copies.').optional(),
+    maxImages: limit('The maximum number of images and artifacts that a plan copies.').optional(),
     allowRegistries: registries('Images come from and go to these registries only.').optional(),
     denyRegistries: registries('No image comes from or goes to these registries.').optional(),
     requireSignature: z
       .boolean()
       .describe(
-        'Every image that is copied must have a signature that is copied, or is there already: of cosign or Notary. It is not verified. Default: false.',
+        'Every copied image must have a signature by cosign or Notary that is copied or already at the destination. It is not verified. Default: false.',
       )
       .optional(),
     requirePlatforms: z
@@ -79,13 +79,13 @@ const policySchema = z
       .min(1, 'the list is empty')
       .max(LIST_LIMIT)
       .describe(
-        'Every image that is copied must be for all of these platforms. Planning then also reads the configs of images that are no index.',
+        'Every copied image must be for all of these platforms. Planning then also reads the configs of images without an index.',
       )
       .optional(),
   })
-  .describe('Limits that a plan must keep to.');
+  .describe('Limits that plans must comply with.');
 
-/** The JSON Schema of policies (draft 2020-12), as it is published in `plans/policy.schema.json`. */
+/** The JSON Schema of policies (draft 2020-12), as published in `plans/policy.schema.json`. */
 export function policyJsonSchema(): object {
   const {$schema, ...schema} = z.toJSONSchema(policySchema);
   return {$schema, title: 'transship policy', ...schema};
@@ -93,8 +93,8 @@ export function policyJsonSchema(): object {
 
 /**
  * Reads a policy.
- * @param file its name, for messages
- * @throws TransshipError POLICY_INVALID with all problems, in the order of the file
+ * @param file the name of the file, for messages
+ * @throws TransshipError POLICY_INVALID with all problems, in file order
  */
 export function readPolicy(text: string, file: string): Policy {
   const source = readYaml(text);
@@ -131,22 +131,22 @@ export function readPolicy(text: string, file: string): Policy {
   };
 }
 
-/** Whether a pattern names this registry. */
+/** Whether a pattern matches this registry. */
 export function matchesRegistry(pattern: string, registry: string): boolean {
   return pattern.startsWith(SUBDOMAINS)
     ? registry.endsWith(pattern.slice(1))
     : registry === pattern;
 }
 
-/** Why a text is no pattern, as a clause; undefined: it is one. */
+/** Why a text is not a pattern, as a clause; undefined: it is valid. */
 function whyNotPattern(pattern: string): string | undefined {
   const expected = 'write host[:port] or *.domain[:port], without a path';
   if (pattern.startsWith(SUBDOMAINS)) return DOMAIN.test(pattern) ? undefined : expected;
-  // What docker takes for the first part of a path would be a repository of Docker Hub.
+  // A name that docker reads as the first part of a path would be a repository of Docker Hub.
   return splitHost(`${pattern}/x`).host === pattern ? whyNotHost(pattern) : expected;
 }
 
-/** Docker Hub has several names; below a domain there is no such thing. */
+/** Docker Hub has several names; patterns for domains have only one. */
 function canonical(pattern: string): string {
   return pattern.startsWith(SUBDOMAINS) ? pattern.toLowerCase() : parseRegistry(pattern);
 }

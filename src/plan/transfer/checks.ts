@@ -2,13 +2,13 @@ import type {Check} from '../../model/plan.ts';
 import type {ProjectMove} from '../../model/transfer-plan.ts';
 import type {TransferCopies} from './project-move.ts';
 import {donorChecks} from './donor-checks.ts';
-import {type EarlierTransfer, forbid, pass, type TransferFacts, warn} from './facts.ts';
+import {type EarlierTransfer, forbid, pass, shownNames, type TransferFacts, warn} from './facts.ts';
 import {imageChecks, registryChecks} from './registry-checks.ts';
 import {pathChangesOf} from './steps.ts';
 import {projectChecks} from './project-checks.ts';
 import {ruleChecks} from './rule-checks.ts';
 
-/** Everything that was proved, that is worth a look, and that forbids the transfer. */
+/** All checks of a transfer: what was proved, what deserves a look, and what forbids it. */
 export function transferChecks(
   facts: TransferFacts,
   way: ProjectMove['way'],
@@ -16,20 +16,20 @@ export function transferChecks(
 ): readonly Check[] {
   const {project, target} = facts;
   const checks = projectChecks(facts);
-  // A project that is where it is to be needs no rights.
+  // A project that is already at its new path needs no permissions.
   if (project.fullPath === target.fullPath) return checks;
   const {changes} = pathChangesOf(project, target);
   return [
     ...checks,
     ...earlierChecks(facts),
-    // Of a group they are checked once.
+    // For a group, the token is checked once.
     ...(facts.withGroup === true ? [] : tokenChecks(facts, changes.length > 0)),
     ...(way === 'native' ? nativeChecks(facts, copies) : []),
     ...(way === 'staged' ? fallbackChecks(facts, copies) : []),
   ];
 }
 
-/** What the way by the donor depends on. */
+/** The checks of a staged move. */
 export function fallbackChecks(facts: TransferFacts, copies: TransferCopies): readonly Check[] {
   return [
     ...registryChecks(facts),
@@ -40,7 +40,7 @@ export function fallbackChecks(facts: TransferFacts, copies: TransferCopies): re
   ];
 }
 
-/** What is found about the way by the donor matters only if GitLab refuses. */
+/** Findings about the fallback matter only if GitLab refuses, so they do not forbid a native move. */
 function nativeChecks(facts: TransferFacts, copies: TransferCopies): readonly Check[] {
   const {
     project: {fullPath},
@@ -78,7 +78,7 @@ function nativeChecks(facts: TransferFacts, copies: TransferCopies): readonly Ch
 
 const DAY_MS = 86_400_000;
 
-/** Whether the token may do at GitLab what moving takes (GitLab: doc/user/profile/personal_access_tokens.md, scopes). */
+/** Whether the token has the scopes that a move needs (GitLab: doc/user/profile/personal_access_tokens.md, scopes). */
 export function tokenChecks(
   {token, now}: Pick<TransferFacts, 'token' | 'now'>,
   isMoved: boolean,
@@ -129,7 +129,7 @@ export function tokenChecks(
 
 const HOUR_MS = 3_600_000;
 
-/** Whether a cleanup policy may delete tags before it is paused. */
+/** Whether the cleanup policy may delete tags before it is paused. */
 function policyChecks({project, now}: TransferFacts): readonly Check[] {
   const {policy, policyRunsAt, fullPath} = project;
   if (policy?.['enabled'] !== true) return [];
@@ -150,15 +150,13 @@ function policyChecks({project, now}: TransferFacts): readonly Check[] {
   ];
 }
 
-/** For a transfer whose plan is known to exist, and not where. */
+/** How to finish a transfer whose plan file is unknown. */
 const WAYS_OUT =
   'complete that transfer with "transship apply PLAN", or restore the images with "transship rollback PLAN" while the project is at its old path, each with the plan file of that transfer; then plan again';
-/** Names in a message. */
-const NAMES_SHOWN = 5;
 
 /**
- * Whether an earlier transfer of the project left images at a donor, or its cleanup policy switched off. A move without
- * those images would leave them behind: nothing at the new path tells that they are missing.
+ * Whether an earlier transfer of the project left images at a donor, or left its cleanup policy disabled. A move
+ * without those images would lose track of them: nothing at the new path shows that they are missing.
  */
 function earlierChecks(facts: TransferFacts): readonly Check[] {
   const found = [...journalChecks(facts), ...occupiedDonorChecks(facts), ...waitingChecks(facts)];
@@ -167,13 +165,13 @@ function earlierChecks(facts: TransferFacts): readonly Check[] {
     : [...found, ...untaggedChecks(facts)];
 }
 
-/** Without a journal nothing else tells of images that wait at another donor. */
+/** Without a journal, only this shows that images may be at another donor. */
 function* untaggedChecks({project, untagged = [], withGroup}: TransferFacts) {
   if (untagged.length === 0) return;
   yield warn(
     'REPOSITORY_EMPTY',
     project.fullPath,
-    `there are image repositories without tags: ${shown(untagged)}`,
+    `there are image repositories without tags: ${shownNames(untagged)}`,
     `${withGroup === true ? 'they are deleted, since the group cannot move with them' : 'they are not moved'}. If an earlier transfer emptied them, apply or roll back its plan before this one: their images wait at its donor`,
   );
 }
@@ -223,7 +221,7 @@ function* occupiedDonorChecks({project, donor, repositories}: TransferFacts) {
   );
 }
 
-/** Images at a donor that this plan does not name: GitLab shows them there. */
+/** Images that GitLab shows at a donor that this plan does not name. */
 function* waitingChecks({project, waiting = []}: TransferFacts) {
   for (const donor of new Set(waiting.map((one) => one.donor))) {
     const images = waiting.filter((one) => one.donor === donor);
@@ -232,30 +230,25 @@ function* waitingChecks({project, waiting = []}: TransferFacts) {
     yield forbid(
       'TRANSFER_UNFINISHED',
       donor,
-      `the project ${donor} has ${tags === 1 ? '1 tag' : `${tags} tags`} of image repositories that have no tags in ${project.fullPath} (${shown(images.map(({from}) => from))}): an earlier transfer was perhaps not finished`,
+      `the project ${donor} has ${tags === 1 ? '1 tag' : `${tags} tags`} of image repositories that have no tags in ${project.fullPath} (${shownNames(images.map(({from}) => from))}): an earlier transfer was perhaps not finished`,
       `${WAYS_OUT}. If that plan is lost, copy the images back: transship copy ${first?.at ?? ''} ${first?.from ?? ''}. If nobody needs them, delete them from ${donor}`,
     );
   }
 }
 
-/** The name that an image of the project has by now: the project may have moved. */
+/** The current name of an image, since its project may have moved. */
 function movedName(repository: string, from: string, to: string): string {
   const slash = repository.indexOf('/');
   const [host, path] = [repository.slice(0, slash), repository.slice(slash + 1)];
-  // In lower case, as registries have it (GitLab: app/models/container_repository.rb).
+  // Registries use lower case (GitLab: app/models/container_repository.rb).
   return `${host}/${to.toLowerCase()}${path.slice(from.length)}`;
 }
 
 function listed(names: readonly string[]): string {
-  return `${names.length === 1 ? '1 tag' : `${names.length} tags`} (${shown(names)})`;
+  return `${names.length === 1 ? '1 tag' : `${names.length} tags`} (${shownNames(names)})`;
 }
 
-function shown(names: readonly string[]): string {
-  const more = names.length - NAMES_SHOWN;
-  return `${names.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? `, … ${more} more` : ''}`;
-}
-
-/** What the cleanup policy was like before an earlier transfer switched it off; undefined: none did. */
+/** The cleanup policy before an earlier transfer disabled it; undefined: no transfer did. */
 export function pausedBefore({
   project,
   earlier = [],

@@ -3,12 +3,12 @@ import type {ProjectMove} from '../../model/transfer-plan.ts';
 import {whyInTheWay} from './donor-checks.ts';
 import {forbid, type GroupFacts, type TransferFacts, warn} from './facts.ts';
 import {isBelow} from './group-move.ts';
-import {pathChangesOf} from './steps.ts';
+import {betweenPaths} from './steps.ts';
 
 /**
- * What the projects and groups of one plan are to each other: each of them could move alone, and not after the others.
- * Paths are compared in lower case, as GitLab has each once.
- * @param moves of the projects that have something to move
+ * Conflicts between the projects and groups of one plan: moves that work alone, but not one after the other. Paths are
+ * compared in lower case, because GitLab's paths are unique regardless of case.
+ * @param moves the moves of the projects that have something to move
  */
 export function conflictChecks(
   all: readonly (TransferFacts | GroupFacts)[],
@@ -25,12 +25,12 @@ export function conflictChecks(
   return [...found, ...groupConflicts(all), ...placeConflicts(moves), ...roomChecks(facts, moves)];
 }
 
-/** The projects that one thing moves; of a group those that were looked at. */
+/** The projects that move with a unit; for a group, those that were examined. */
 export function projectsOf(facts: TransferFacts | GroupFacts): readonly TransferFacts[] {
   return 'group' in facts ? facts.projects : [facts];
 }
 
-/** A group takes all below it along: nothing there can move by itself in the same plan. */
+/** A group moves with all of its content, so nothing in it can move separately in the same plan. */
 function* groupConflicts(all: readonly (TransferFacts | GroupFacts)[]): Generator<Check> {
   for (const [at, one] of all.entries()) {
     if (!('group' in one)) continue;
@@ -53,7 +53,7 @@ function* groupConflicts(all: readonly (TransferFacts | GroupFacts)[]): Generato
 interface Pair {
   readonly one: TransferFacts;
   readonly other: TransferFacts;
-  /** Each pair comes in both orders: what holds in both is told of in one. */
+  /** Each pair is checked in both orders; symmetric conflicts are reported only for this one. */
   readonly isFirst: boolean;
 }
 
@@ -93,16 +93,6 @@ function* targetConflicts({one, other, isFirst}: Pair): Generator<Check> {
   }
 }
 
-/** GitLab changes namespace and path one after the other: where the project is meanwhile. */
-function betweenPaths({project, target}: TransferFacts): readonly string[] {
-  return pathChangesOf(project, target).changes.length < 2
-    ? []
-    : [
-        `${target.namespace.fullPath}/${project.path}`,
-        `${project.namespace.fullPath}/${target.path}`,
-      ];
-}
-
 function* donorConflicts({one, other}: Pair): Generator<Check> {
   const {donor} = one.donor;
   if (donor.kind !== 'project' || one.project.id === other.project.id) return;
@@ -111,11 +101,11 @@ function* donorConflicts({one, other}: Pair): Generator<Check> {
       ? `the donor ${donor.path} is a project that this plan moves`
       : whyInTheWay({donor: one.donor, project: other.project, target: other.target});
   if (why === undefined) return;
-  const hint = 'choose another project or a folder with --donor';
+  const hint = 'choose another project or a directory with --donor';
   yield {...forbid('DONOR_UNFIT', donor.path, why, hint), project: one.project.fullPath};
 }
 
-/** Two repositories cannot wait at one place: their tags have the same names. */
+/** Two repositories cannot use the same place at the donor, because their tags may have the same names. */
 function* placeConflicts(moves: readonly ProjectMove[]): Generator<Check> {
   const owners = new Map<string, ProjectMove>();
   for (const move of moves) {
@@ -124,13 +114,13 @@ function* placeConflicts(moves: readonly ProjectMove[]): Generator<Check> {
       owners.set(donor, owner);
       if (owner.project.id === move.project.id) continue;
       const message = `the images of ${owner.project.from} wait at ${donor} as well`;
-      const hint = 'choose another folder for one of the projects';
+      const hint = 'choose another directory for one of the projects';
       yield {...forbid('DONOR_UNFIT', donor, message, hint), project: move.project.from};
     }
   }
 }
 
-/** Each folder has room for its project. Whether several are on one disk is not known. */
+/** Each directory has enough space for its own project, but several may be on one disk. */
 function* roomChecks(
   facts: readonly TransferFacts[],
   moves: readonly ProjectMove[],
@@ -146,8 +136,8 @@ function* roomChecks(
   yield warn(
     'DONOR_TOO_SMALL',
     'donors',
-    `the images of all projects need ${bytes} bytes, and one of the donor folders has ${least} bytes free`,
-    'if the folders are on one disk, free some space, or apply with --remove-donor, which frees the folder of each project at its end',
+    `the images of all projects need ${bytes} bytes, and one of the donor directories has ${least} bytes free`,
+    'if the directories are on one disk, free some space, or apply with --remove-donor, which frees the directory of each project at its end',
   );
 }
 

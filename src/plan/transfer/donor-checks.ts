@@ -1,12 +1,13 @@
 import {shortDigest} from '../../model/digest.ts';
 import type {Check} from '../../model/plan.ts';
 import type {TransferCopies} from './project-move.ts';
-import {type DonorFacts, forbid, forbidFinding, pass, type TransferFacts, warn} from './facts.ts';
+import {type DonorFacts, forbid, forbidProblem, pass, type TransferFacts, warn} from './facts.ts';
+import {betweenPaths} from './steps.ts';
 
-/** Of the room on a disk some is left for others: the images may take so much of it. */
+/** The fraction of free disk space that the images may use. */
 const DISK_SHARE = 0.95;
 
-/** Whether the images can wait at the donor. */
+/** Whether the donor can store the images. */
 export function donorChecks(facts: TransferFacts, {pull}: TransferCopies): readonly Check[] {
   const {donor, repositories} = facts;
   const occupied = repositories.flatMap(({source, atDonor}) =>
@@ -38,16 +39,16 @@ function* directoryChecks({donor, freeBytes, stranger, isInJob}: DonorFacts, byt
     yield forbid(
       'DONOR_UNFIT',
       donor.path,
-      `found ${stranger}: a donor folder may contain only the image layouts of transfers`,
-      'name a folder that is empty or does not exist with --donor',
+      `found ${stranger}: a donor directory may contain only the image layouts of transfers`,
+      'name a directory that is empty or does not exist with --donor',
     );
   }
   if (isInJob === true && donor.kind === 'directory' && donor.onThisMachine !== true) {
     yield forbid(
       'DONOR_IN_CI_JOB',
       donor.path,
-      `this is a CI job, and the folder ${donor.path} may be deleted with it, while it has the only copy of the images`,
-      'name a project with --donor; or, if the folder outlives the job and "apply" runs on the same machine, add --donor-on-this-machine',
+      `this is a CI job, and the directory ${donor.path} may be deleted with it, while it has the only copy of the images`,
+      'name a project with --donor; or, if the directory outlives the job and "apply" runs on the same machine, add --donor-on-this-machine',
     );
   }
   if (freeBytes === undefined || bytes <= freeBytes * DISK_SHARE) return;
@@ -55,20 +56,20 @@ function* directoryChecks({donor, freeBytes, stranger, isInJob}: DonorFacts, byt
     'DONOR_TOO_SMALL',
     donor.path,
     `the images need ${bytes} bytes, but ${donor.path} has only ${freeBytes} bytes free`,
-    'free some space, or choose another folder or a project with --donor',
+    'free some space, or choose another directory or a project with --donor',
   );
 }
 
 function* projectChecks(facts: TransferFacts) {
   const {donor, problem, mayCreate, missingActions = [], probe} = facts.donor;
-  if (problem !== undefined) yield forbidFinding(donor.path, problem);
+  if (problem !== undefined) yield forbidProblem(donor.path, problem);
   const inTheWay = whyInTheWay(facts);
   if (inTheWay !== undefined) {
     yield forbid(
       'DONOR_UNFIT',
       donor.path,
       inTheWay,
-      'choose another project or a folder with --donor',
+      'choose another project or a directory with --donor',
     );
   }
   if (donor.kind === 'project' && donor.id === undefined && problem === undefined) {
@@ -83,7 +84,7 @@ function* projectChecks(facts: TransferFacts) {
           'DONOR_MISSING',
           donor.path,
           `there is no project ${donor.path} for the images to wait in`,
-          'create it, add --create-donor, or use a folder',
+          'create it, add --create-donor, or use a directory',
         );
   }
   if (missingActions.length > 0) {
@@ -97,27 +98,22 @@ function* projectChecks(facts: TransferFacts) {
   if (probe === 'passed') {
     yield pass('DELETE_READY', donor.path, 'a tag was pushed to the donor and deleted there');
   } else if (probe !== undefined) {
-    yield forbidFinding(donor.path, probe);
+    yield forbidProblem(donor.path, probe);
   }
 }
 
-/** Why the donor would keep the project from moving, once all images are deleted; undefined: it would not. */
+/** Why the donor would prevent the project from moving after all images are deleted; undefined: it would not. */
 export function whyInTheWay({
   donor: {donor},
   project,
   target,
 }: Pick<TransferFacts, 'donor' | 'project' | 'target'>): string | undefined {
   const path = donor.path.toLowerCase();
-  const places = [
-    target.fullPath,
-    // Where the project is between two changes.
-    `${target.namespace.fullPath}/${project.path}`,
-    `${project.namespace.fullPath}/${target.path}`,
-  ];
+  const places = [target.fullPath, ...betweenPaths({project, target})];
   if (path !== project.fullPath.toLowerCase() && places.some((at) => at.toLowerCase() === path))
     return `${donor.path} is where the project moves to`;
   const slash = path.lastIndexOf('/');
-  // A project that is created is called what its path ends with; GitLab has each name once in a namespace.
+  // A created project is named after the last part of its path, and GitLab allows each name only once in a namespace.
   const isNamesake =
     donor.kind === 'project' &&
     donor.id === undefined &&

@@ -10,16 +10,16 @@ import type {
 /** `Omit` for each member of a union. */
 export type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
-/** A step before it is known what it costs. */
+/** A step without its cost. */
 export type UncostedStep = Without<TransferStep, 'estimate'>;
 
-/** The same of a group. */
+/** A step of a group without its cost. */
 export type UncostedGroupStep = Without<GroupStep, 'estimate'>;
 
-/** What the steps of a project work on. */
+/** The content that the steps of a project work on. */
 type Subject = Pick<ProjectMove, 'donor' | 'repositories' | 'manifests'>;
 
-/** Adds to each step what it costs if nothing fails and nothing was done before. Waits for GitLab are not in it. */
+/** Adds to each step its cost in a run without failures and without earlier work. Waits for GitLab are not included. */
 export function withStepEstimates(
   steps: readonly UncostedStep[],
   subject: Subject,
@@ -27,14 +27,15 @@ export function withStepEstimates(
   return steps.map((step) => ({...step, estimate: estimateOf(step, subject)}));
 }
 
-/** @param records of image paths that the group's step deletes, besides those of its projects */
+/** @param records the number of image path records that the group's step deletes, besides those of its projects */
 export function withGroupEstimates(
   steps: readonly UncostedGroupStep[],
   records: number,
 ): readonly GroupStep[] {
   return steps.map((step) => ({
     ...step,
-    // The list; of each record its tags, its deletion, and one look. Of the group: before, the call, and after.
+    // A list; for each record its tags, its deletion and one check. For the group: a read before, the call, a read
+    // after.
     estimate: requests(step.kind === 'delete-records' ? 1 + 3 * records : 3),
   }));
 }
@@ -52,18 +53,18 @@ function estimateOf(step: UncostedStep, {donor, repositories, manifests}: Subjec
         {bytes: 0, requests: 0},
       );
     case 'verify': {
-      // Of a folder the files are read.
+      // Files of a directory are read without requests.
       if (step.at === 'donor' && donor.kind === 'directory') return requests(0);
       const blobs = new Set(manifests.flatMap((manifest) => manifest.blobs));
       return requests(tags + manifests.length + blobs.size);
     }
-    // An upload that is begun and cancelled; each manifest is read and put.
+    // An upload is started and cancelled; each manifest is read and pushed.
     case 'probe':
       return requests(2 + 2 * step.manifests.length);
     // Lists before and after; each tag is read twice and deleted once.
     case 'delete-old':
       return requests(2 * repositories.length + 3 * tags);
-    // The project before and after the call, and the call.
+    // The call, and a read of the project before and after it.
     case 'change-path':
       return requests(3);
     case 'freeze':
@@ -76,7 +77,7 @@ function estimateOf(step: UncostedStep, {donor, repositories, manifests}: Subjec
     case 'pause':
     case 'resume':
       return requests(2);
-    // A run that verified the donor knows already.
+    // The run has already verified the donor.
     case 'retag':
       return requests(0);
     case 'remove-donor':
@@ -88,33 +89,34 @@ function requests(count: number): StepEstimate {
   return {bytes: 0, requests: count};
 }
 
-/** What the steps copy, in their order. */
+/** The images and blobs that the steps copy, in step order. */
 export function copySetsOf(steps: readonly TransferStep[]): readonly CopySet[] {
   return steps.flatMap((step) => (step.kind === 'pull' || step.kind === 'push' ? [step] : []));
 }
 
-/** Guesses, in seconds. */
+/** Estimates, in seconds. */
 const SECONDS = {
-  /** One transfer or change of path, seen by everybody. */
+  /** A transfer or a change of path, until all services see it. */
   move: 1,
-  /** One request, as GitLab and its registry answer in a network of their own or over the internet. */
+  /** A request to GitLab or its registry, in the same network or over the internet. */
   request: 0.025,
 } as const;
-/** Requests that are under way at once: deletions, and what is pushed. */
+/** Concurrent requests: for deletions, and for pushes. */
 const AT_ONCE = {deletions: 16, pushes: 20} as const;
-/** Bytes a second that a machine sends to its registry. */
+/** Upload rate from a machine to its registry, in bytes per second. */
 const RATE = 25 * 1024 * 1024;
 
-/** How long the calls take that move a project or a group, in seconds. */
+/** The duration of the calls that move a project or a group, in seconds. */
 export function moveSeconds(calls: number): number {
   return calls * SECONDS.move;
 }
 
 /**
- * How long the images are at neither path: from the first deleted tag to the last one pushed, in seconds, rounded up.
- * @param tags that are deleted and pushed again
- * @param calls that move the project
- * @param isOrdered the tags of each repository are written one after the other
+ * The time during which the images are at neither path, from the first deleted tag to the last pushed one, in seconds,
+ * rounded up.
+ * @param tags the number of tags that are deleted and pushed again
+ * @param calls the number of calls that move the project
+ * @param isOrdered whether the tags of each repository are pushed one after the other
  */
 export function downtimeSeconds(
   push: CopySet,
@@ -125,7 +127,8 @@ export function downtimeSeconds(
   const {copies, blobs} = push;
   const bytes = blobs.reduce((sum, {action, size}) => sum + (action === 'copy' ? size : 0), 0);
   const manifests = copies.reduce((sum, step) => sum + step.manifests.length, 0);
-  // Each tag is looked at and deleted; each blob mounted or sent; each manifest read and put, each tag looked at before.
+  // Each tag is read and deleted; each blob is mounted or sent; each manifest is read and pushed, and each tag read
+  // before.
   const deletions = (2 * tags) / AT_ONCE.deletions;
   const pushes = (blobs.length + 2 * manifests + copies.length) / AT_ONCE.pushes;
   const inTurn = isOrdered ? longestTurn(copies) : 0;
@@ -134,15 +137,15 @@ export function downtimeSeconds(
   );
 }
 
-/** The most copies that one repository gets. */
+/** The largest number of copies to one repository. */
 function longestTurn(copies: readonly CopyStep[]): number {
   const counts = Map.groupBy(copies, ({to}) => to).values();
   return Math.max(0, ...[...counts].map((own) => own.length));
 }
 
 /**
- * Whether the tags of a repository have to be written in the order of their dates: a registry with metadata database dates
- * a tag by its push, and a cleanup policy that keeps the newest tags, or deletes those of an age, goes by the date.
+ * Whether the tags of a repository have to be pushed in the order of their dates. A registry with a metadata database
+ * dates a tag by its push, and a cleanup policy that keeps the newest tags, or deletes old ones, uses these dates.
  */
 export function goesByDates(policy: PolicyState | undefined): boolean {
   return (policy?.['keep_n'] ?? policy?.['older_than'] ?? null) !== null;

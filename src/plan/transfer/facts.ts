@@ -1,55 +1,56 @@
-import type {Check} from '../../model/plan.ts';
+import type {Check, Visibility} from '../../model/plan.ts';
+import type {TagLimits} from '../../model/port.ts';
 import type {Donor, GroupWish, PolicyState, ProjectWish} from '../../model/transfer-plan.ts';
 import type {DestinationInventory, SourceInventory} from '../../observe/inventory.ts';
 
 /**
- * What was found out about the transfer of one project before it is planned: plain data, so that the decisions can be
- * tested without a GitLab. Times are ms since the epoch; access levels are GitLab's numbers, 50 is an owner.
+ * The facts about the transfer of a project before it is planned. They are plain data, so that decisions can be tested
+ * without a GitLab instance. Times are in ms since the epoch; access levels are GitLab's numbers, where 50 is an owner.
  */
 export interface TransferFacts {
   readonly wish: ProjectWish;
-  /** This machine's clock. */
+  /** The time on this machine. */
   readonly now: number;
-  /** Somebody asked for the donor even where GitLab could move the images by itself. */
+  /** The user requested a donor even if GitLab can move the images itself. */
   readonly staged: boolean;
-  /** Its group moves, and the project with it: the path of the project itself is not changed. Default: no. */
+  /** The project moves with its group, and its path is not changed by itself. Default: no. */
   readonly withGroup?: boolean;
-  /** Nobody but owners is to push to the old path during the move. Default: whoever may. */
+  /** Only owners may push to the old path during the move. Default: no change. */
   readonly freeze?: boolean;
   readonly project: ProjectFacts;
   readonly target: TargetFacts;
-  readonly token: TokenFacts;
-  /** Undefined: the instance has no registry, or none that it tells of. */
+  readonly token: GitLabTokenFacts;
+  /** Undefined: the instance has no registry, or does not report one. */
   readonly registry?: RegistryFacts;
-  /** Every image repository of the project that the registry has, also those without tags. */
+  /** All image repositories of the project in the registry, including those without tags. */
   readonly repositories: readonly RepositoryFacts[];
-  /** Paths in the registry that GitLab knows as the project's and counts no tags of. Default: none. */
+  /** Registry paths of the project for which GitLab counts no tags. Default: none. */
   readonly untagged?: readonly string[];
-  /** Images of those repositories that other projects have, as the donor of an earlier transfer. Default: none. */
+  /** Images of those repositories in other projects that may be donors of an earlier transfer. Default: none. */
   readonly waiting?: readonly WaitingImages[];
   readonly donor: DonorFacts;
   readonly rules: RuleFacts;
-  /** Undefined: the namespace stays, or GitLab does not tell. */
+  /** Undefined: the namespace stays the same, or GitLab does not report access. */
   readonly access?: AccessFacts;
-  /** Transfers of the project that were begun and are not at their end, by their journals. Default: none. */
+  /** Unfinished transfers of the project, according to their journals. Default: none. */
   readonly earlier?: readonly EarlierTransfer[];
 }
 
-/** What was found out about the transfer of a group before it is planned. */
+/** The facts about the transfer of a group before it is planned. */
 export interface GroupFacts {
   readonly wish: GroupWish;
   readonly now: number;
-  readonly token: TokenFacts;
+  readonly token: GitLabTokenFacts;
   readonly group: {
     readonly id: number;
     readonly fullPath: string;
-    /** The last part of it. */
+    /** The last part of the full path. */
     readonly path: string;
     /** Undefined: it is a top-level group. */
     readonly parentId?: number;
-    /** Undefined: not known. */
+    /** Undefined: unknown. */
     readonly visibility?: Visibility;
-    /** Whether the token's owner owns it; undefined: not known. */
+    /** Whether the token's owner is an owner of the group; undefined: unknown. */
     readonly isOwned?: boolean;
   };
   readonly target: {
@@ -57,137 +58,137 @@ export interface GroupFacts {
     readonly path: string;
     /** Undefined: it becomes a top-level group. */
     readonly parentId?: number;
-    /** Of that group; undefined: not known. */
+    /** The visibility of the parent group; undefined: unknown. */
     readonly visibility?: Visibility;
-    /** Whether the token's owner may move groups there; undefined: not known. */
+    /** Whether the token's owner may move groups there; undefined: unknown. */
     readonly isAllowed?: boolean;
-    /** Why no group can have this path; undefined: one can. */
+    /** Why no group can have this path; undefined: the path is valid. */
     readonly whyNotPath?: string;
-    /** As of a project. */
+    /** See `TargetFacts`. */
     readonly taken: Pick<
       TargetFacts['taken'],
       'atTarget' | 'isGroup' | 'oldPathInNew' | 'newPathInOld'
     >;
   };
-  /** Its projects with images, or with records of images, as far as they were looked at. */
+  /** Its projects with images or with records of images, as far as they were examined. */
   readonly projects: readonly TransferFacts[];
   /** All other projects below it. */
   readonly others: readonly {readonly fullPath: string; readonly isRegistryDisabled: boolean}[];
   /** GitLab's records below it whose repositories have no tags, as `host/path`. */
   readonly records: readonly string[];
-  /** As of a project. */
+  /** See `TransferFacts`. */
   readonly access?: AccessFacts;
   /** Records that GitLab is deleting, or failed to delete. */
   readonly deletions: readonly {readonly path: string; readonly status: string}[];
 }
 
-/** Images of a repository that has no tags any more, in a project that looks like the donor of an earlier transfer. */
+/** Images of a repository that no longer has tags, in a project that may be the donor of an earlier transfer. */
 export interface WaitingImages {
-  /** Full path of that project. */
+  /** The full path of that project. */
   readonly donor: string;
-  /** `host/path` where they were, and where they are. */
+  /** The original repository and the current one, `host/path`. */
   readonly from: string;
   readonly at: string;
-  /** How many tags. */
+  /** The number of tags. */
   readonly tags: number;
 }
 
-/** What the journal of an earlier transfer of the project says. */
+/** An earlier transfer of the project, according to its journal. */
 export interface EarlierTransfer {
-  /** The file of its plan, as commands take it: with the flag for its journal where that is not beside the plan. */
+  /** The plan file as a command-line argument, including the flag for the journal if that is not beside the plan. */
   readonly planFile: string;
-  /** Full path of the project then. */
+  /** The full path of the project at that time. */
   readonly from: string;
   readonly donor: string;
-  /** Tags that it deleted and neither put back nor brought to the new path. `repository` is `host/path`. */
+  /** Tags that it deleted and did not restore or push to the new path. `repository` is `host/path`. */
   readonly deleted: readonly {readonly repository: string; readonly tag: string}[];
-  /** The cleanup policy that it switched off, as it was before. */
+  /** The cleanup policy before the transfer disabled it. */
   readonly paused?: PolicyState;
 }
 
-/** Who may use the images because of the groups that they are below. Names of users, tokens and full paths. */
+/**
+ * Changes of access to the images that follow from the groups above them. Names of users and tokens, and full paths.
+ */
 export interface AccessFacts {
-  /** Users with a role in the old groups alone, and in the new ones alone. */
+  /** Users with a role only in the old groups, and only in the new ones. */
   readonly lost: readonly string[];
   readonly gained: readonly string[];
-  /** Those of groups that are left, for registries. */
+  /** Registry deploy tokens of groups that the project leaves. */
   readonly deployTokens: readonly {readonly group: string; readonly name: string}[];
-  /** Projects that move, and groups that they leave and whose jobs their allowlists name. */
+  /** Projects that move, and the groups that they leave and whose jobs are on their allowlists. */
   readonly allows: readonly {readonly project: string; readonly group: string}[];
-  /** Projects that stay, and groups that are left and whose jobs their allowlists name. */
+  /** Projects that do not move, and the groups on their allowlists that the moved projects leave. */
   readonly allowedBy: readonly {readonly project: string; readonly group: string}[];
-  /** What the token may not see. */
+  /** What the token has no permission to read. */
   readonly unseen: readonly string[];
 }
 
-export type Visibility = 'private' | 'internal' | 'public';
-
-/** What was found wrong, in words. */
-export type Finding = Pick<Check, 'code' | 'message' | 'hint'>;
+/** A problem that was found, as a check without result and subject. */
+export type TransferProblem = Pick<Check, 'code' | 'message' | 'hint'>;
 
 export interface ProjectFacts {
   readonly id: number;
-  /** What people call it; a namespace has each name once. */
+  /** The display name, which is unique in a namespace. */
   readonly name?: string;
-  /** Undefined: not known. */
+  /** Undefined: unknown. */
   readonly visibility?: Visibility;
-  /** Before the move. */
+  /** The path before the move. */
   readonly fullPath: string;
-  /** The last part of it. */
+  /** The last part of the full path. */
   readonly path: string;
   readonly namespace: {readonly id: number; readonly fullPath: string};
   readonly archived: boolean;
-  /** Set where the project waits for its deletion. */
+  /** Set if the project is marked for deletion. */
   readonly deletionDate?: string;
-  /** Of the token's owner; 0: GitLab does not tell. */
+  /** The level of the token's owner; 0: GitLab does not report it. */
   readonly accessLevel: number;
   readonly isRegistryDisabled: boolean;
-  /** Undefined: there is none, or the token may not see it. */
+  /** Undefined: there is none, or the token has no permission to read it. */
   readonly policy?: PolicyState;
   readonly policyRunsAt?: number;
-  /** Undefined: not known. */
+  /** Undefined: unknown. */
   readonly hasRunningPipelines?: boolean;
-  /** An npm package whose name has the top-level group in it, as `@org/lib`; undefined: none is seen. */
+  /** An npm package that is named after the top-level group, such as `@org/lib`; undefined: none was found. */
   readonly scopedPackage?: string;
 }
 
-/** Where the project is to be. */
+/** The path of the project after the move. */
 export interface TargetFacts {
   readonly fullPath: string;
-  /** The last part of it. */
+  /** The last part of the full path. */
   readonly path: string;
   readonly namespace: {
     readonly id: number;
     readonly fullPath: string;
-    /** Of a group; undefined: not known. */
+    /** The visibility of the group; undefined: unknown. */
     readonly visibility?: Visibility;
-    /** It is that of a user. */
+    /** The namespace belongs to a user. */
     readonly isUser?: true;
   };
-  /** Whether the token's owner may move projects there; undefined: not known. */
+  /** Whether the token's owner may move projects there; undefined: unknown. */
   readonly isAllowed?: boolean;
-  /** Why no project can have this path; undefined: one can. */
+  /** Why no project can have this path; undefined: the path is valid. */
   readonly whyNotPath?: string;
-  /** Why no images can live below this path; undefined: they can. */
+  /** Why no images can be below this path; undefined: they can. */
   readonly whyNotImages?: string;
-  /** Full paths of other projects, or of groups, that are in the way. */
+  /** Full paths of other projects or groups that conflict with the move. */
   readonly taken: {
-    /** At `fullPath`. */
+    /** The one at `fullPath`. */
     readonly atTarget?: string;
-    /** What is there is a group, in which the project could keep its path. */
+    /** The one at `fullPath` is a group, to which the project could be moved with its path unchanged. */
     readonly isGroup?: boolean;
-    /** In the new namespace under the old path: in the way of a transfer before the change of path. */
+    /** The one in the new namespace with the old path, which prevents a transfer before the change of path. */
     readonly oldPathInNew?: string;
-    /** In the old namespace under the new path: in the way of a change of path before the transfer. */
+    /** The one in the old namespace with the new path, which prevents a change of path before the transfer. */
     readonly newPathInOld?: string;
-    /** In the new namespace with the project's name, which GitLab refuses as well. */
+    /** The one in the new namespace with the project's name, which GitLab does not allow either. */
     readonly name?: string;
   };
 }
 
-export interface TokenFacts {
+export interface GitLabTokenFacts {
   readonly kind: 'access-token' | 'job-token';
-  /** Undefined: GitLab does not tell. */
+  /** Undefined: GitLab does not report them. */
   readonly scopes?: readonly string[];
   readonly expiresAt?: number;
   readonly isAdmin: boolean;
@@ -196,81 +197,74 @@ export interface TokenFacts {
 export interface RegistryFacts {
   /** `host[:port]`. */
   readonly host: string;
-  /** GitLab's version of it; undefined: it is not GitLab's. */
+  /** GitLab's version of the registry; undefined: it is not GitLab's registry. */
   readonly version?: string;
   readonly deletesTags: boolean;
   readonly database: boolean;
-  /** How far the registry's clock is ahead of GitLab's, in ms. */
+  /** How far the clock of the registry is ahead of GitLab's, in ms. */
   readonly aheadOfGitLabMs?: number;
   /** How far GitLab's clock is ahead of this machine's, in ms. */
   readonly gitlabAheadMs?: number;
-  /** What was asked for at the old path, and what of it was not granted; undefined: the registry does not tell. */
+  /** Actions that were requested at the old path and not granted; undefined: the registry does not report them. */
   readonly missingActions?: readonly string[];
-  /** Whether it takes deletions, tried on a tag that is not there; undefined: not tried. */
-  readonly deletion?: 'taken' | Finding;
-  /** Whether it takes uploads and each kind of manifest, tried at the old path; undefined: not tried. */
-  readonly writes?: 'taken' | readonly Finding[];
-  /** What the registry's own token says about the tags of the project; undefined: it does not say. */
+  /** Whether it accepts deletions, tried with a tag that does not exist; undefined: not tried. */
+  readonly deletion?: 'taken' | TransferProblem;
+  /** Whether it accepts uploads and each kind of manifest, tried at the old path; undefined: not tried. */
+  readonly writes?: 'taken' | readonly TransferProblem[];
+  /** Restrictions on tags of the project in the registry's token; undefined: the token names none. */
   readonly tagLimits?: TagLimits;
 }
 
-/** Patterns of tags that the registry does not let the bearer of a token change (GitLab: `access[].meta`). */
-export interface TagLimits {
-  readonly push: readonly string[];
-  readonly delete: readonly string[];
-  readonly immutable: readonly string[];
-}
-
-/** One image repository. */
+/** An image repository. */
 export interface RepositoryFacts {
-  /** `host/path` before, and after. */
+  /** `host/path` before and after the move. */
   readonly from: string;
   readonly to: string;
-  /** At the donor: `host/path`, or `oci:DIR`. */
+  /** The repository at the donor: `host/path`, or `oci:DIR`. */
   readonly donor: string;
-  /** Why no image can live at `to`; undefined: it can. */
+  /** Why no images can be at `to`; undefined: they can. */
   readonly whyNotTo?: string;
-  /** How far GitLab is with deleting it. */
+  /** The state of GitLab's deletion of the repository, if any. */
   readonly deletion?: 'delete_scheduled' | 'delete_ongoing' | 'delete_failed';
   readonly source: SourceInventory;
-  /** When its tags were pushed, by tag; undefined: the registry does not know. */
+  /** The times at which its tags were pushed, by tag; undefined: the registry does not report them. */
   readonly tagTimes?: ReadonlyMap<string, number>;
-  /** What the donor has already. */
+  /** The content at the donor. */
   readonly atDonor: DestinationInventory;
-  /** Tags that the donor has and the old path lacks. Default: none. */
+  /** Tags at the donor that the old path does not have. Default: none. */
   readonly onlyAtDonor?: readonly string[];
-  /** Media types of it that GitLab's database does not know. */
+  /** Media types in it that GitLab's database does not know. */
   readonly unknownMediaTypes: readonly string[];
 }
 
 export interface DonorFacts {
   readonly donor: Donor;
   /** Why a project cannot be the donor; undefined: it can. */
-  readonly problem?: Finding;
-  /** Whether a donor project that is not there may be created. */
+  readonly problem?: TransferProblem;
+  /** Whether a donor project that does not exist may be created. */
   readonly mayCreate: boolean;
-  /** Of a project: what its registry does not grant; undefined: not asked, or the registry does not tell. */
+  /** Projects only: actions that its registry does not grant; undefined: not tried, or not reported. */
   readonly missingActions?: readonly string[];
-  /** Of a project: what came of a tag that was pushed, deleted and listed. */
-  readonly probe?: 'passed' | Finding;
-  /** Of a directory: bytes that are free. */
+  /** Projects only: the result of pushing, listing and deleting a tag. */
+  readonly probe?: 'passed' | TransferProblem;
+  /** Directories only: free bytes. */
   readonly freeBytes?: number;
-  /** Of a directory: the first thing found there that is no image layout; undefined: there is none. */
+  /** Directories only: the first file that does not belong to an image layout; undefined: there is none. */
   readonly stranger?: string;
-  /** Of a directory: it is planned in a CI job, whose files may go with it. */
+  /** Directories only: the plan is made in a CI job, which may delete its files. */
   readonly isInJob?: boolean;
 }
 
 export interface RuleFacts {
-  /** Undefined: this version of GitLab does not tell. */
+  /** Undefined: this version of GitLab does not report them. */
   readonly repositories?: readonly {
-    /** GitLab's ID; undefined: not known. */
+    /** GitLab's ID; undefined: unknown. */
     readonly id?: number;
     readonly pattern: string;
     readonly push?: number;
     readonly delete?: number;
   }[];
-  /** Undefined: this version of GitLab does not tell. */
+  /** Undefined: this version of GitLab does not report them. */
   readonly tags?: readonly {
     readonly pattern: string;
     readonly immutable: boolean;
@@ -283,7 +277,7 @@ export function forbid(code: Check['code'], subject: string, message: string, hi
   return {code, result: 'forbid', subject, message, hint};
 }
 
-/** Something that was proved: nothing has to be done about it. */
+/** A check for something that was proved, and needs no action. */
 export function pass(code: Check['code'], subject: string, message: string): Check {
   return {code, result: 'pass', subject, message, hint: ''};
 }
@@ -292,7 +286,16 @@ export function warn(code: Check['code'], subject: string, message: string, hint
   return {code, result: 'warn', subject, message, hint};
 }
 
-/** What was found wrong while it was tried out. */
-export function forbidFinding(subject: string, {code, message, hint}: Finding): Check {
+/** A check for a problem that was found by trying. */
+export function forbidProblem(subject: string, {code, message, hint}: TransferProblem): Check {
   return forbid(code, subject, message, hint);
+}
+
+/** The maximum number of names in a message. */
+const NAMES_SHOWN = 5;
+
+/** Names for a message: the first ones, and the number of the others. */
+export function shownNames(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN;
+  return `${names.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? `, … ${more} more` : ''}`;
 }

@@ -12,15 +12,15 @@ export interface PlannedGroup {
   readonly group: GroupMove;
   /** Its projects with images, as moves without a change of path. */
   readonly planned: readonly PlannedMove[];
-  /** About the group itself. */
+  /** Checks about the group itself. */
   readonly checks: readonly Check[];
 }
 
 /**
- * Decides how a group moves with all below it, from what was found out. Pure. A project that cannot give its images away
- * forbids the whole group.
- * @param moves how many projects the plan moves, those of this group among them
- * @param units how many groups and projects the plan moves, a group counted as one
+ * Plans the move of a group with all of its content. Pure. A project whose images cannot be moved forbids the move of
+ * the whole group.
+ * @param moves the number of projects in the plan, including those of this group
+ * @param units the number of groups and projects in the plan; a group counts as one
  */
 export function planGroup(facts: GroupFacts, moves: number, units: number): PlannedGroup {
   const {group, target, projects, others, records} = facts;
@@ -47,7 +47,7 @@ export function planGroup(facts: GroupFacts, moves: number, units: number): Plan
     checks: [
       ...groupChecks(facts),
       ...(isMoved ? [...tokenChecks(facts, true), ...recordChecks(facts, planned)] : []),
-      // Those of projects that have nothing to move: an earlier transfer may have emptied them.
+      // Records of projects without images: an earlier transfer may have emptied them.
       ...all
         .filter((one) => !planned.includes(one))
         .flatMap(({checks, move}) =>
@@ -98,7 +98,7 @@ function groupSteps(
   });
 }
 
-/** The images of all projects are away at the same time: from the first deletion to the last push. */
+/** The images of all projects are unavailable at the same time, from the first deletion to the last push. */
 function withCommonDowntime(
   planned: readonly PlannedMove[],
   calls: number,
@@ -114,7 +114,7 @@ function withDowntime(move: ProjectMove, downtimeSeconds: number): ProjectMove {
   return move.way === 'staged' ? {...move, downtimeSeconds} : move;
 }
 
-/** Whether the group can move, and can be where it is to be. */
+/** Whether the group can be moved to its new path. */
 function* groupChecks(facts: GroupFacts): Generator<Check> {
   const {group, target, token} = facts;
   const {fullPath} = group;
@@ -208,7 +208,7 @@ function* placeChecks(facts: GroupFacts): Generator<Check> {
     );
 }
 
-/** The donor would be asked for at a path that changes, and its records would keep the group where it is. */
+/** A donor inside the group would change its path during the move, and its records would prevent the move. */
 function* donorChecks({wish, projects, group, target}: GroupFacts): Generator<Check> {
   const {kind, path: wished} = wish.donor;
   if (kind !== 'project') return;
@@ -219,7 +219,7 @@ function* donorChecks({wish, projects, group, target}: GroupFacts): Generator<Ch
       'DONOR_UNFIT',
       path,
       `the donor ${path} is below ${place}, and the group cannot move while one of its projects has images`,
-      'choose a project outside of the group, or a folder, with --donor',
+      'choose a project outside of the group, or a directory, with --donor',
     );
 }
 
@@ -251,7 +251,7 @@ function* registryChecks({deletions, others}: GroupFacts): Generator<Check> {
   );
 }
 
-/** GitLab deletes a record with all tags that it has by then, and in the background. */
+/** GitLab deletes a record in the background, with all tags that it has then. */
 function* recordChecks(
   {group, records}: GroupFacts,
   planned: readonly PlannedMove[],
@@ -267,7 +267,7 @@ function* recordChecks(
   );
 }
 
-/** Whether a full path is that of a group or below it. */
+/** Whether a full path is the group's or below it. */
 export function isBelow(path: string, group: string): boolean {
   const [one, other] = [path.toLowerCase(), group.toLowerCase()];
   return one === other || one.startsWith(`${other}/`);

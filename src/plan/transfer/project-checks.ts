@@ -1,21 +1,21 @@
-import type {Check} from '../../model/plan.ts';
+import type {Check, Visibility} from '../../model/plan.ts';
 import {
   type AccessFacts,
   forbid,
   pass,
   type ProjectFacts,
+  shownNames,
   type TargetFacts,
   type TransferFacts,
-  type Visibility,
   warn,
 } from './facts.ts';
-import {pathChangesOf, rootOf} from './steps.ts';
+import {haveSameTopLevel, pathChangesOf} from './steps.ts';
 
-/** GitLab's numbers (GitLab: lib/gitlab/access.rb). */
+/** GitLab's access levels (GitLab: lib/gitlab/access.rb). */
 const MAINTAINER = 40;
 const OWNER = 50;
 
-/** Whether the project can move, and whether it can be where it is to be. */
+/** Whether the project can be moved to its new path. */
 export function projectChecks(facts: TransferFacts): readonly Check[] {
   const {project, target, token} = facts;
   if (project.fullPath === target.fullPath) return [alreadyThere(project)];
@@ -50,24 +50,18 @@ export function projectChecks(facts: TransferFacts): readonly Check[] {
   ];
 }
 
-/** Names in a message. */
-const NAMES_SHOWN = 5;
-
-function shown(names: readonly string[]): string {
-  const more = names.length - NAMES_SHOWN;
-  return `${names.slice(0, NAMES_SHOWN).join(', ')}${more > 0 ? `, … ${more} more` : ''}`;
-}
-
 /**
- * Roles in groups are inherited, a deploy token of a group is for all projects below it, and an allowlist that names a group
- * stands for the jobs of these.
+ * Roles in groups are inherited, a deploy token of a group is valid for all projects below it, and an allowlist entry
+ * for a group covers the jobs of those projects.
  */
 export function* accessChecks(subject: string, access: AccessFacts | undefined): Generator<Check> {
   if (access === undefined) return;
   const {lost, gained, deployTokens, allows, allowedBy, unseen} = access;
   const parts = [
-    ...(lost.length > 0 ? [`${shown(lost)} can no longer pull, unless as a member itself`] : []),
-    ...(gained.length > 0 ? [`${shown(gained)} can pull`] : []),
+    ...(lost.length > 0
+      ? [`${shownNames(lost)} can no longer pull, unless as a member itself`]
+      : []),
+    ...(gained.length > 0 ? [`${shownNames(gained)} can pull`] : []),
   ];
   if (parts.length > 0) {
     yield warn(
@@ -82,7 +76,7 @@ export function* accessChecks(subject: string, access: AccessFacts | undefined):
     yield warn(
       'DEPLOY_TOKENS_END',
       `${subject} deploy tokens`,
-      `deploy tokens of the old groups no longer open the images: ${shown(names)}`,
+      `deploy tokens of the old groups no longer open the images: ${shownNames(names)}`,
       'create deploy tokens in the project or in the new group, and give them to whoever uses these',
     );
   }
@@ -91,7 +85,7 @@ export function* accessChecks(subject: string, access: AccessFacts | undefined):
     yield warn(
       'JOB_TOKENS_CHANGE',
       `${subject} job tokens`,
-      `CI jobs of groups that are left may still use the images: ${shown(names)}`,
+      `CI jobs of groups that are left may still use the images: ${shownNames(names)}`,
       'after the move, take these groups off the job-token allowlist, and add the new ones whose jobs have to pull',
     );
   }
@@ -100,7 +94,7 @@ export function* accessChecks(subject: string, access: AccessFacts | undefined):
     yield warn(
       'JOB_TOKENS_END',
       `${subject} jobs`,
-      `CI jobs of ${subject} can no longer use projects that allow the old groups: ${shown(names)}`,
+      `CI jobs of ${subject} can no longer use projects that allow the old groups: ${shownNames(names)}`,
       'add the moved projects, or the new group, to the job-token allowlists of these projects',
     );
   }
@@ -108,7 +102,7 @@ export function* accessChecks(subject: string, access: AccessFacts | undefined):
     yield warn(
       'ACCESS_NOT_SEEN',
       `${subject} access`,
-      `who has access to the images is not known completely: this token may not see ${shown(unseen)}`,
+      `who has access to the images is not known completely: this token may not see ${shownNames(unseen)}`,
       'look in the settings, or plan with the token of a maintainer of the old and the new group',
     );
   }
@@ -117,9 +111,9 @@ export function* accessChecks(subject: string, access: AccessFacts | undefined):
 const WIDTHS = ['private', 'internal', 'public'] as const;
 
 /**
- * GitLab narrows what would be wider than the group that it is in (GitLab: app/services/projects/transfer_service.rb,
+ * GitLab reduces a visibility that exceeds that of the parent group (GitLab: app/services/projects/transfer_service.rb,
  * app/services/groups/transfer_service.rb).
- * @param group in which it is to be
+ * @param group the visibility of the new parent group
  */
 export function* visibilityChecks(
   subject: string,
@@ -136,7 +130,7 @@ export function* visibilityChecks(
   );
 }
 
-/** GitLab leads from the paths that a project had before to where it is (GitLab: doc/api/rest/_index.md, "Redirects"). */
+/** GitLab redirects from old paths of a project (GitLab: doc/api/rest/_index.md, "Redirects"). */
 function* redirectChecks({wish, project: {id, fullPath}}: TransferFacts) {
   const isPath = !/^\d+$/.test(wish.project);
   if (!isPath || wish.project.toLowerCase() === fullPath.toLowerCase()) return;
@@ -245,7 +239,7 @@ function* targetChecks(project: ProjectFacts, target: TargetFacts) {
   const {fullPath, taken, whyNotPath, whyNotImages} = target;
   const isNewPath = project.path !== target.path;
   const {scopedPackage} = project;
-  if (scopedPackage !== undefined && rootOf(project.fullPath) !== rootOf(fullPath)) {
+  if (scopedPackage !== undefined && !haveSameTopLevel(project.fullPath, fullPath)) {
     yield forbid(
       'TRANSFER_PACKAGES_PRESENT',
       project.fullPath,

@@ -22,9 +22,9 @@ import type {Candidate, ObservedRoute} from '../candidate.ts';
 import {namedPlatforms} from '../platforms.ts';
 import {Presence} from '../presence.ts';
 import {candidatesOf} from '../route-candidates.ts';
-import {copySteps} from '../steps.ts';
+import {copySteps} from '../copy-steps.ts';
 
-/** One project of a plan: what is done, what is left out, and what was found. */
+/** A project of a plan: its move, its skipped images and its checks. */
 export interface PlannedMove {
   readonly move: ProjectMove;
   readonly skipped: readonly Skip[];
@@ -32,9 +32,9 @@ export interface PlannedMove {
 }
 
 /**
- * Decides how a project moves with its images, from what was found out. Pure: the same facts give the same move. What
- * stands against it is among the checks; the steps are then what would be done without it.
- * @param moves how many projects the plan moves
+ * Plans the move of a project with its images. Pure: the same facts give the same move. If a check forbids the move,
+ * the steps are those of the move without that problem.
+ * @param moves the number of projects in the plan
  */
 export function planMove(facts: TransferFacts, moves: number): PlannedMove {
   const {target, donor} = facts;
@@ -82,7 +82,7 @@ export function planMove(facts: TransferFacts, moves: number): PlannedMove {
   };
 }
 
-/** Each step needs the one before. */
+/** Makes each step need the previous one. */
 function inOrder(
   steps: readonly BareStep[],
   idOf: (name: string) => string,
@@ -120,20 +120,20 @@ function transferTag(
   return {name, digest, size: [...sizes.values()].reduce((sum, size) => sum + size, 0)};
 }
 
-/** The images on both of their ways. */
+/** The images, copied to the donor and from the donor. */
 export interface TransferCopies {
   readonly pull: CopySet;
   readonly push: CopySet;
-  /** What goes, by the repository's name at the old path, oldest first. */
+  /** The images to move, by repository name at the old path, oldest first. */
   readonly going: ReadonlyMap<string, readonly Candidate[]>;
-  /** Every manifest that travels, children first. */
+  /** All manifests that are copied, children first. */
   readonly manifests: readonly SeenManifest[];
-  /** What does not travel, and so would be lost. */
+  /** Images that are not copied and would be lost. */
   readonly skipped: readonly Skip[];
   readonly checks: readonly Check[];
 }
 
-/** What is copied from the old path to the donor, and from there to the new path. */
+/** The copies from the old path to the donor, and from there to the new path. */
 export function transferCopies(repositories: readonly RepositoryFacts[]): TransferCopies {
   const found = repositories.map((facts) => {
     const route = {source: facts.source, destination: facts.atDonor};
@@ -141,7 +141,7 @@ export function transferCopies(repositories: readonly RepositoryFacts[]): Transf
     return {facts, route, candidates: oldestFirst(candidates, facts.tagTimes), skipped, checks};
   });
   const toDonor = found.flatMap(({candidates}) => candidates);
-  // Where no image can be, none is planned to go; a check forbids the plan.
+  // Nothing is planned for an invalid path; a check forbids the plan.
   const toTarget = found.flatMap(({facts, candidates}) => {
     if (facts.whyNotTo !== undefined) return [];
     const source = donorInventory(facts, candidates);
@@ -165,8 +165,8 @@ export function transferCopies(repositories: readonly RepositoryFacts[]): Transf
 }
 
 /**
- * A registry with database dates a tag by its push, and cleanup policies go by the date: so the tags are pushed again
- * in the order of their dates. Those without a date come first, by name.
+ * A registry with a metadata database dates a tag by its push, and cleanup policies use these dates, so tags are pushed
+ * again in the order of their dates. Tags without a date come first, by name.
  */
 function oldestFirst(
   candidates: readonly Candidate[],
@@ -192,7 +192,7 @@ function copySet(
   return {copies: withEstimates(copySteps(toDo, presence), manifests, blobs), blobs};
 }
 
-/** What the donor has once the images are pulled. */
+/** The content of the donor after the pull. */
 function donorInventory(
   {donor, source}: RepositoryFacts,
   candidates: readonly Candidate[],
@@ -207,7 +207,7 @@ function donorInventory(
   };
 }
 
-/** The new path: nothing is there before the project is. */
+/** The new path, which is empty until the project is there. */
 function emptyInventory(repository: string): ObservedRoute['destination'] {
   return {repository, exists: false, tags: new Map(), present: new Set()};
 }

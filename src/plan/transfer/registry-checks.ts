@@ -1,7 +1,7 @@
 import type {Check} from '../../model/plan.ts';
 import {
   forbid,
-  forbidFinding,
+  forbidProblem,
   pass,
   type RegistryFacts,
   type RepositoryFacts,
@@ -12,10 +12,10 @@ import type {CopySet} from '../../model/transfer-plan.ts';
 import type {TransferCopies} from './project-move.ts';
 import {hasContent} from './steps.ts';
 
-/** Tokens are good for a minute more or less than they say (GitLab container registry: auth/token, `Leeway`), in ms. */
+/** The leeway for token times in GitLab's registry, in ms (GitLab container registry: auth/token, `Leeway`). */
 const SKEW_LIMIT_MS = 60_000;
 
-/** Whether the registry does what the plan takes. */
+/** Whether the registry supports what the plan needs. */
 export function registryChecks({registry, project, donor}: TransferFacts): readonly Check[] {
   if (registry === undefined) return [];
   const probed = donor.probe !== undefined;
@@ -59,10 +59,10 @@ function grantChecks({host, version, missingActions}: RegistryFacts, project: st
   ];
 }
 
-/** With a folder as the donor everything has to be pushed again, so this is tried where the images are now. */
+/** With a directory as donor everything has to be pushed again, which is tried with the images at the old path. */
 function writeChecks({host, writes}: RegistryFacts): readonly Check[] {
   if (writes === undefined) return [];
-  if (writes !== 'taken') return writes.map((finding) => forbidFinding(host, finding));
+  if (writes !== 'taken') return writes.map((finding) => forbidProblem(host, finding));
   return [
     pass(
       'UPLOAD_READY',
@@ -73,7 +73,7 @@ function writeChecks({host, writes}: RegistryFacts): readonly Check[] {
 }
 
 function deleteChecks({host, deletion, deletesTags}: RegistryFacts, isProbed: boolean): Check[] {
-  if (typeof deletion === 'object') return [forbidFinding(host, deletion)];
+  if (typeof deletion === 'object') return [forbidProblem(host, deletion)];
   if (!deletesTags) {
     return [
       warn(
@@ -84,7 +84,7 @@ function deleteChecks({host, deletion, deletesTags}: RegistryFacts, isProbed: bo
       ),
     ];
   }
-  // Without the right to try it there is nothing to say; that it is missing is said above.
+  // If permission to try is missing, `grantChecks` reports it.
   if (isProbed || deletion === undefined) return [];
   return [
     pass(
@@ -116,14 +116,14 @@ function clockChecks({host, aheadOfGitLabMs = 0, gitlabAheadMs = 0}: RegistryFac
 }
 
 /**
- * Whether everything that is at the old path gets to the new one. What would be left behind forbids the plan: its
- * deletion would lose it, and without its deletion the project does not move.
+ * Whether all content of the old path gets to the new one. Content that cannot be moved forbids the plan: deleting it
+ * would lose it, and without its deletion the project cannot be moved.
  */
 export function imageChecks(
   {repositories, registry}: TransferFacts,
   {skipped, checks, push}: TransferCopies,
 ): readonly Check[] {
-  // What the registry itself was asked about, it need not be guessed about.
+  // Whether the registry was tried with these manifests, so that warnings about what it may refuse are unnecessary.
   const isProved = registry?.writes !== undefined;
   const named = repositories.flatMap(({source: {repository, notRead}}) => {
     const bad = notRead.flatMap(({reason, tag}) =>
@@ -136,7 +136,7 @@ export function imageChecks(
   );
   return [
     ...named,
-    // A name that cannot be asked for is told of above, in other words.
+    // `badTagNames` reports invalid names.
     ...checks
       .filter(({code}) => code !== 'SKIPPED')
       .map((check): Check => ({...check, result: 'forbid', hint: hintOf(check)})),
@@ -146,7 +146,7 @@ export function imageChecks(
   ];
 }
 
-/** A transfer takes a repository as a whole: what advice for copies says of filters cannot be followed. */
+/** A transfer moves whole repositories, so hints about filters do not apply. */
 function hintOf({code, subject, hint}: Check): string {
   switch (code) {
     case 'SOURCE_INCOMPLETE':
@@ -206,7 +206,7 @@ function* repositoryChecks(facts: RepositoryFacts, isProved: boolean) {
   }
 }
 
-/** GitLab's registry takes no manifest with URLs unless its settings name them (its registry/handlers/app.go). */
+/** GitLab's registry refuses manifests with URLs unless its settings allow them (its registry/handlers/app.go). */
 function foreignLayers({blobs}: CopySet): readonly Check[] {
   const byRepository = Map.groupBy(
     blobs.filter(({action}) => action === 'foreign'),

@@ -1,19 +1,20 @@
 import {re2} from '../../model/re2.ts';
 import type {Check} from '../../model/plan.ts';
-import {forbid, pass, type TagLimits, type TransferFacts, warn} from './facts.ts';
+import type {TagLimits} from '../../model/port.ts';
+import {forbid, pass, type TransferFacts, warn} from './facts.ts';
 import {hasContent, movedRules} from './steps.ts';
 
-/** Whether protection rules keep tags from being deleted at the old path, or pushed to the new one. */
+/** Whether protection rules prevent deleting tags at the old path, or pushing them to the new one. */
 export function ruleChecks(facts: TransferFacts): readonly Check[] {
   const found = [...repositoryRules(facts), ...tagRules(facts)];
-  // The token of the registry says the same of the rules that GitLab shows.
+  // The token of the registry repeats rules that GitLab reports.
   if (!found.some(({code}) => code === 'PROTECTED')) found.push(...tokenLimits(facts));
   return found.length > 0
     ? found
     : [pass('RULES_READY', facts.project.fullPath, 'no protection rule prevents the move')];
 }
 
-/** GitLab: doc/api/container_repository_protection_rules.md. Administrators are above them. */
+/** GitLab: doc/api/container_repository_protection_rules.md. They do not apply to administrators. */
 function* repositoryRules(facts: TransferFacts) {
   const {rules, repositories, project, token} = facts;
   const moved = new Set(movedRules(facts).map(({from}) => from));
@@ -51,7 +52,7 @@ function* repositoryRules(facts: TransferFacts) {
 /** GitLab: doc/user/packages/container_registry/protected_container_tags.md and immutable_container_tags.md. */
 function* tagRules({rules, repositories, project, token, registry}: TransferFacts) {
   if (rules.tags === undefined) {
-    // Tags are protected by the registry's database only.
+    // Only a registry with a metadata database protects tags.
     if (registry?.database !== true || registry.tagLimits !== undefined) return;
     yield warn(
       'RULES_NOT_SEEN',
@@ -81,7 +82,10 @@ function* tagRules({rules, repositories, project, token, registry}: TransferFact
   }
 }
 
-/** What the registry is told of tags, also by versions of GitLab that show no rules (GitLab: `access[].meta`). */
+/**
+ * Restrictions in the registry's token, which versions of GitLab without an API for rules send as well (GitLab:
+ * `access[].meta`).
+ */
 function* tokenLimits({registry, repositories}: TransferFacts) {
   const limits = registry?.tagLimits;
   if (limits === undefined) return;
@@ -100,27 +104,27 @@ function* tokenLimits({registry, repositories}: TransferFacts) {
   }
 }
 
-/** A repository's name without its host. */
+/** The name of a repository without the host. */
 function pathOf(name: string): string {
   return name.slice(name.indexOf('/') + 1);
 }
 
-/** Whether a rule for repositories is about this path: `*` stands for any characters. */
+/** Whether a repository rule applies to this path; `*` matches any characters. */
 function matchesRule(pattern: string, path: string): boolean {
   const parts = pattern.split('*').map((part) => part.replaceAll(/[\\^$.|?+()[\]{}]/g, '\\$&'));
   return new RegExp(`^${parts.join('.*')}$`, 'i').test(path);
 }
 
 /**
- * Whether a rule for tags may be about this tag. GitLab's user guide says that patterns are regular expressions, its API
- * guide that `*` stands for any characters; a tag that either reading protects counts as protected.
+ * Whether a tag rule may apply to this tag. According to GitLab's user guide patterns are regular expressions,
+ * according to its API guide `*` matches any characters; a tag that matches either way counts as protected.
  */
 function matchesTagRule(pattern: string, tag: string): boolean {
-  // Who wrote something else meant some tags.
+  // An invalid pattern was meant to protect something.
   return matchesRule(pattern, tag) || re2(pattern)?.(tag) !== false;
 }
 
-/** Why a tag with this name cannot be deleted and pushed again, in words; undefined: it can. */
+/** Why a tag with this name cannot be deleted and pushed again; undefined: it can. */
 export function whyLimited(
   {push, delete: remove, immutable}: TagLimits,
   tag: string,

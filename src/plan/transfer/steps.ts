@@ -1,4 +1,4 @@
-import {registryPathOf} from '../../model/gitlab-naming.ts';
+import {registryPathOf, topLevelOf} from '../../model/gitlab-naming.ts';
 import type {
   Donor,
   MovedRule,
@@ -17,16 +17,16 @@ import type {
 } from './facts.ts';
 import {childBlobs, childManifests, type SeenManifest} from '../../model/manifest.ts';
 
-/** A step before it is one of a plan: its id is its name, and nobody has said what it costs. */
+/** A step before it belongs to a plan: its ID is its name, and its cost is unknown. */
 export type BareStep = Without<UncostedStep, 'needs'>;
 
 /**
- * The steps of a transfer in their order, each needing the one before. The order is that of GitLab's manual for images in a project
- * that moves (GitLab: doc/user/packages/container_registry/troubleshoot_container_registry.md): pull, delete, move,
- * push; and a proof before everything that cannot be undone.
- * @param repositories those with images
- * @param policy of a cleanup policy that is at work, or was before an earlier transfer; undefined: there is none
- * @param isPaused an earlier transfer switched it off, so that it has to be put back whichever way the images go
+ * The steps of a transfer in order; each needs the previous one. The order is that of GitLab's manual for moving a
+ * project with images (GitLab: doc/user/packages/container_registry/troubleshoot_container_registry.md): pull, delete,
+ * move, push. Before everything that cannot be undone there is a proof.
+ * @param repositories the repositories with images
+ * @param policy a cleanup policy that is enabled, or was before an earlier transfer; undefined: there is none
+ * @param isPaused whether an earlier transfer disabled it, so that it has to be restored in any case
  */
 export function transferSteps(
   facts: TransferFacts,
@@ -43,7 +43,7 @@ export function transferSteps(
     withGroup,
   } = facts;
   const {changes: calls} = pathChangesOf(project, target);
-  // A project that moves with its group has none of its own.
+  // A project that moves with its group has no changes of its own.
   if (calls.length === 0 && withGroup !== true) return [];
   const frozen = facts.freeze === true ? [frozenPatterns(facts)] : [];
   const changes = calls.map((call) => changeStep(call, calls.length));
@@ -128,7 +128,7 @@ function createStep({path, namespaceId}: Donor & {readonly kind: 'project'}): Ba
   };
 }
 
-/** What waits in a project was taken by the registry already. */
+/** Images at a donor project need no probe: the registry has already accepted them. */
 function probeStep(repositories: readonly RepositoryFacts[]): BareStep {
   const manifests = probesOf(repositories).map(
     ({repository, digest}): ProbedManifest => ({repository, digest}),
@@ -151,7 +151,7 @@ function pauseStep(policy: PolicyState): BareStep {
   };
 }
 
-/** Rules that name the old path, and the same with the new one. */
+/** Rules that name the old path, and their patterns with the new one. */
 export function movedRules({
   project,
   target,
@@ -165,7 +165,7 @@ export function movedRules({
   });
 }
 
-/** Of the project's own image path and those below it, where there is no rule of the same pattern. */
+/** Patterns for the project's own image path and those below it, unless a rule with that pattern exists. */
 function frozenPatterns({
   project,
   rules,
@@ -196,15 +196,15 @@ function resumeStep(policy: PolicyState): BareStep {
 }
 
 /**
- * More repositories than that no version of GitLab's registry moves by itself (GitLab container registry: !2816; 1,000
- * before). It counts deleted ones as well, which its API does not show: GitLab may refuse fewer.
+ * The maximum number of repositories that any version of GitLab's registry moves itself (GitLab container registry:
+ * !2816; 1,000 before). It includes deleted ones, which the API does not show, so GitLab may refuse fewer.
  */
 const NATIVE_LIMIT = 2000;
 
 /**
  * How the images get to the new path. The registry moves them itself if it has a metadata database and the project
- * stays below its top-level group (GitLab: app/services/projects/transfer_service.rb); whether it has the Redis that
- * this takes, too, nobody can see beforehand: GitLab refuses then, with nothing changed.
+ * stays in its top-level group (GitLab: app/services/projects/transfer_service.rb). It also needs Redis, which cannot
+ * be checked beforehand: without it, GitLab refuses and changes nothing.
  */
 export function wayOf({
   project,
@@ -216,40 +216,56 @@ export function wayOf({
 }: TransferFacts): ProjectMove['way'] {
   const tagged = repositories.filter(hasContent);
   if (tagged.length === 0) return 'empty';
-  const isNear = rootOf(project.fullPath) === rootOf(target.fullPath);
+  const isNear = haveSameTopLevel(project.fullPath, target.fullPath);
   const isNative =
     registry?.database === true &&
     isNear &&
     repositories.length <= NATIVE_LIMIT &&
     !staged &&
-    // Whatever its registry, GitLab moves no group with images (GitLab: app/services/groups/transfer_service.rb).
+    // GitLab moves no group with images, whatever its registry (GitLab: app/services/groups/transfer_service.rb).
     withGroup !== true;
   return isNative ? 'native' : 'staged';
 }
 
-/** Whether there is anything in a repository that keeps its project from moving. */
+/** Whether a repository has content that prevents its project from moving. */
 export function hasContent({source}: TransferFacts['repositories'][number]): boolean {
   return (
     source.roots.length > 0 || source.notRead.length > 0 || (source.unreadable ?? []).length > 0
   );
 }
 
-/** The top-level group or the user, to be compared. */
-export function rootOf(fullPath: string): string {
-  return (fullPath.split('/')[0] ?? '').toLowerCase();
+/** Whether two full paths are below the same top-level group or user. GitLab's paths ignore case. */
+export function haveSameTopLevel(one: string, other: string): boolean {
+  return topLevelOf(one).toLowerCase() === topLevelOf(other).toLowerCase();
 }
 
-/** One call that moves the project: GitLab changes the namespace and the path apart from each other. */
+/** A call that moves the project: GitLab changes the namespace and the path separately. */
 export type PathChange =
   | {readonly kind: 'namespace'; readonly namespaceId: number}
   | {readonly kind: 'path'; readonly path: string};
 
-/** One call that moves a group. `parentId` null: it becomes a top-level group. */
+/**
+ * The paths that the project may have between two changes, because GitLab changes namespace and path one after the other;
+ * empty: one call moves it.
+ */
+export function betweenPaths({
+  project,
+  target,
+}: Pick<TransferFacts, 'project' | 'target'>): readonly string[] {
+  return pathChangesOf(project, target).changes.length < 2
+    ? []
+    : [
+        `${target.namespace.fullPath}/${project.path}`,
+        `${project.namespace.fullPath}/${target.path}`,
+      ];
+}
+
+/** A call that moves a group. `parentId` null: it becomes a top-level group. */
 export type GroupChange =
   | {readonly kind: 'parent'; readonly parentId: number | null}
   | {readonly kind: 'path'; readonly path: string};
 
-/** The calls in the order in which they work; or the project or group that is in the way of both orders. */
+/** The calls in an order that works, or the project or group that conflicts with both orders. */
 export type PathChanges<Change = PathChange> =
   | {readonly changes: readonly Change[]}
   | {readonly changes: readonly []; readonly inTheWay: string};
@@ -278,8 +294,8 @@ export function groupChangesOf({
 }
 
 /**
- * A transfer before a change of path, since most refusals come from transfers and should come first; the other way
- * round if something else has the old path in the new namespace.
+ * The transfer comes before the change of path, because most refusals concern transfers and should come first; the
+ * order is reversed if the old path is taken in the new namespace.
  */
 function inOrderThatWorks<Change>(
   transfer: Change | undefined,
@@ -293,15 +309,15 @@ function inOrderThatWorks<Change>(
   return {changes: [], inTheWay: oldPathInNew};
 }
 
-/** A manifest that is put again to see whether the registry still takes its kind. */
+/** A manifest that is pushed again to check that the registry still accepts its kind. */
 export interface Probe extends ProbedManifest {
   readonly manifest: SeenManifest;
 }
 
 /**
- * One manifest of each kind that a registry may judge differently: by its media types (GitLab container registry:
- * docs/supported-media-types.md), by whether it refers to something, and whether an index is empty. Manifests with
- * layers that are elsewhere are judged by their URLs, so each of them is a kind of its own.
+ * One manifest of each kind that a registry may treat differently: by its media types (GitLab container registry:
+ * docs/supported-media-types.md), whether it has a subject, and whether it is an empty index. For foreign layers the
+ * URLs matter, so each manifest with such layers is a kind of its own.
  */
 export function probesOf(repositories: readonly RepositoryFacts[]): readonly Probe[] {
   const probes = new Map<string, Probe>();
@@ -322,7 +338,7 @@ export function probesOf(repositories: readonly RepositoryFacts[]): readonly Pro
   return [...probes.values()];
 }
 
-/** Undefined: schema 1, which no registry takes and another check tells of. */
+/** Undefined: schema 1, which registries refuse and another check reports. */
 function kindOf({descriptor, view}: SeenManifest): string | undefined {
   if (view.kind === 'schema1') return undefined;
   const config = view.kind === 'image' ? view.config.mediaType : '';

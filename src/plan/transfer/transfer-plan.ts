@@ -8,14 +8,14 @@ import type {GroupFacts, TransferFacts} from './facts.ts';
 import {type PlannedGroup, planGroup} from './group-move.ts';
 import {type PlannedMove, planMove} from './project-move.ts';
 
-/** What was found out about one thing that moves. */
+/** The facts about a project or a group that moves. */
 export type MoveFacts = TransferFacts | GroupFacts;
 
 /**
- * Plans the moves of some projects and groups of one instance, in the order of their facts. Pure: the same facts give the
- * same plan.
- * @param gitlab the address of the instance
- * @param facts of each project or group, at least one
+ * Plans the moves of projects and groups of one instance, in the order of the facts. Pure: the same facts give the same
+ * plan.
+ * @param gitlab the URL of the instance
+ * @param facts the facts about each project or group, at least one
  */
 export function makeTransferPlan(gitlab: string, facts: readonly MoveFacts[]): TransferPlan {
   const projects = facts.flatMap(projectsOf);
@@ -58,7 +58,7 @@ function plannedUnit(
   return {...unit, checks: unit.checks.map((check): Check => ({project: from, ...check}))};
 }
 
-/** The findings about each project, with its path. What all projects have in common is listed once, without one. */
+/** The checks of each project, with its path. Checks that all projects share are listed once, without a project. */
 function checksOf(planned: readonly PlannedMove[]): readonly Check[] {
   const count = new Map<string, number>();
   for (const {checks} of planned)
@@ -72,7 +72,7 @@ function checksOf(planned: readonly PlannedMove[]): readonly Check[] {
   );
 }
 
-/** Findings with the same key say the same. */
+/** Checks with the same key are the same. */
 function keyOf({code, result, subject, message}: Check): string {
   return JSON.stringify([code, result, subject, message]);
 }

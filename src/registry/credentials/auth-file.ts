@@ -149,17 +149,17 @@ export interface SystemUser {
  * Without XDG_RUNTIME_DIR podman takes /run/containers/UID.
  */
 export function podmanAuthFiles(env: Environment, {home, uid}: SystemUser): readonly string[] {
-  const folders: string[] = [];
+  const directories: string[] = [];
   const runtime = env['XDG_RUNTIME_DIR'];
-  if (runtime) folders.push(join(runtime, 'containers'));
-  else if (uid !== undefined) folders.push(`/run/containers/${uid}`);
+  if (runtime) directories.push(join(runtime, 'containers'));
+  else if (uid !== undefined) directories.push(`/run/containers/${uid}`);
   const config = env['XDG_CONFIG_HOME'] || (home && join(home, '.config'));
-  if (config) folders.push(join(config, 'containers'));
-  return folders.map((folder) => join(folder, 'auth.json'));
+  if (config) directories.push(join(config, 'containers'));
+  return directories.map((directory) => join(directory, 'auth.json'));
 }
 
 /** Docker's `config.json`: in DOCKER_CONFIG, or else in `~/.docker`. */
 export function dockerConfigFile(env: Environment, {home}: SystemUser): string | undefined {
-  const folder = env['DOCKER_CONFIG'] || (home && join(home, '.docker'));
-  return folder ? join(folder, 'config.json') : undefined;
+  const directory = env['DOCKER_CONFIG'] || (home && join(home, '.docker'));
+  return directory ? join(directory, 'config.json') : undefined;
 }

@@ -31,7 +31,7 @@ export interface HelperCall {
 /**
  * The program of a helper's name.
  * @param where the file that names it, for messages
- * @throws TransshipError CREDENTIALS_INVALID if the name contains a path: it must not refer to another folder
+ * @throws TransshipError CREDENTIALS_INVALID if the name contains a path: it must not refer to another directory
  */
 export function helperProgram(name: string, where: string): string {
   if (/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(name)) return `docker-credential-${name}`;

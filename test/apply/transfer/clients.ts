@@ -5,7 +5,7 @@ import {gatherGroupFacts} from '../../../src/gitlab/preflight/gather-group.ts';
 import {HttpClient} from '../../../src/http/client.ts';
 import {parseReference} from '../../../src/model/reference.ts';
 import type {TransferPlan} from '../../../src/model/transfer-plan.ts';
-import {strangerAmongLayouts} from '../../../src/places/layout-folder.ts';
+import {strangerAmongLayouts} from '../../../src/places/layout-directory.ts';
 import {OciLayout} from '../../../src/places/oci-layout.ts';
 import {makeTransferPlan, type MoveFacts} from '../../../src/plan/transfer/transfer-plan.ts';
 import {Registry} from '../../../src/registry/registry.ts';

@@ -157,8 +157,8 @@ function fillRegistry(rig: TransferRig): () => void {
 
 /** The disk of this machine is full after some writes. */
 async function fillDisk(): Promise<() => void> {
-  await using folder = await tempDirectory();
-  await using handle = await open(folder.join('any'), 'w');
+  await using directory = await tempDirectory();
+  await using handle = await open(directory.join('any'), 'w');
   const files = Object.getPrototypeOf(handle) as {write: (...args: unknown[]) => unknown};
   const {write} = files;
   let seen = 0;
@@ -194,7 +194,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   'deletions that are a lie': {begin: keepTags, ends: ['failed'], code: 'REPOSITORY_DELETE_FAILED'},
   'a tag that is pushed meanwhile': {begin: pushLate, ends: ['drift'], adopts: true},
   'a donor project without room': {begin: fillRegistry, ends: ['failed']},
-  'a donor folder on a full disk': {
+  'a donor directory on a full disk': {
     begin: fillDisk,
     options: {donor: 'directory'},
     ends: ['failed'],
@@ -242,7 +242,7 @@ test.each(CASES)('%s, for a %s, and then %s', async (_what, _unit, then, fault, 
   expect(second.result).toBe('done');
   const expectEnd = then === 'apply' ? expectMoved : expectAsBefore;
   await (fault.adopts === true ? expectLateTag : expectEnd)(rig, before, scenario);
-  // A folder is out of GitLab's sight.
+  // A directory is out of GitLab's sight.
   const seen = rig.move.donor.kind === 'project' ? gaps(rig.sandbox.events.events) : [];
   expect(seen).toEqual([]);
 });

@@ -7,8 +7,8 @@ import {digestOf} from '../../../src/model/digest.ts';
 import type {Tag} from '../../../src/model/reference.ts';
 import {TransferRig} from './rig.ts';
 
-// A journal is a memory, and everybody who can write to its folder can write it. Whatever it says, a run does what the plan
-// and its flags permit, after it has looked for itself.
+// A journal is a memory, and everybody who can write to its directory can write it. Whatever it says, a run does what
+// the plan and its flags permit, after it has looked for itself.
 
 const OLD = 'org/build/app';
 const NEW = 'new_org/build/renamed';
@@ -112,7 +112,7 @@ describe.each(['directory', 'project'] as const)('with a %s as the donor, a jour
   });
 });
 
-test('a journal has no folder removed that this plan did not make', async () => {
+test('a journal has no directory removed that this plan did not make', async () => {
   await using rig = await TransferRig.start({donor: 'directory'});
   const {donor} = rig.move;
   const outside = `${donor.path}-mine`;
@@ -120,7 +120,7 @@ test('a journal has no folder removed that this plan did not make', async () => 
   await writeFile(join(outside, 'file'), 'mine');
   await mkdir(donor.path, {recursive: true});
   for (const place of [outside, `oci:${outside}`, join(donor.path, '..')])
-    rig.journal.push({type: 'made', what: 'folder', place});
+    rig.journal.push({type: 'made', what: 'directory', place});
   expect((await rig.apply({removesDonor: true})).result).toBe('done');
   expect([existsSync(join(outside, 'file')), existsSync(donor.path)]).toEqual([true, true]);
 });

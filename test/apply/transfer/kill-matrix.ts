@@ -65,7 +65,7 @@ export function testKilledRuns(what: string, scenario: KillScenario): void {
       expect(result.result, `${then} after ${point} of ${total}`).toBe('done');
       if (then === 'apply') await expectMoved(rig, before, scenario);
       else await expectAsBefore(rig, before, scenario);
-      // In a folder they are out of GitLab's sight.
+      // In a directory they are out of GitLab's sight.
       const isSeen = rig.move.donor.kind === 'project';
       expect(isSeen ? gaps(rig.sandbox.events.events) : []).toEqual([]);
     }

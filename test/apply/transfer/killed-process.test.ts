@@ -44,14 +44,14 @@ test.each(
         return reply;
       },
     });
-    await using folder = await tempDirectory();
-    const plan = folder.join('group.plan.json');
+    await using directory = await tempDirectory();
+    const plan = directory.join('group.plan.json');
     const run = (args: readonly string[]) =>
-      transship(args, {env: {GITLAB_TOKEN: 'ada-api'}, home: folder.path});
+      transship(args, {env: {GITLAB_TOKEN: 'ada-api'}, home: directory.path});
     const made = await run([...PLAN.split(' '), '--gitlab', rig.url, '--out', plan]);
     expect(made.code).toBe(0);
     armed.isOn = true;
-    const env = {GITLAB_TOKEN: 'ada-api', HOME: folder.path};
+    const env = {GITLAB_TOKEN: 'ada-api', HOME: directory.path};
     const killed = await runCli(['apply', plan, '--yes'], {env, signal: kill.signal});
     expect(killed.code).toBe(137);
     armed.isOn = false;

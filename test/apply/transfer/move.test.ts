@@ -68,7 +68,7 @@ test('GitLab moves the images itself where it can', async () => {
   expect(gaps(rig.sandbox.events.events)).toEqual([]);
 });
 
-test('a donor that is a folder goes when it is told to', async () => {
+test('a donor that is a directory goes when it is told to', async () => {
   await using rig = await TransferRig.start({donor: 'directory'});
   await rig.apply();
   expect((await rig.apply({removesDonor: true})).result).toBe('done');

@@ -156,9 +156,9 @@ export class TransferRig implements AsyncDisposable {
       }),
     );
     const {sandbox} = outside;
-    const folder = parts.use(await tempDirectory());
+    const directory = parts.use(await tempDirectory());
     if (options.group === true) await outside.registryToken('ada:ada-api', EMPTY_RECORD);
-    const path = donor === 'project' ? 'donors/parking' : folder.join('donor');
+    const path = donor === 'project' ? 'donors/parking' : directory.join('donor');
     const plan = await makePlan(
       sandbox,
       {kind: donor, path},
@@ -230,7 +230,7 @@ export class TransferRig implements AsyncDisposable {
     if (granted.status !== 200) throw new Error(`GitLab answered ${granted.status}`);
   }
 
-  /** Changes a byte of the largest file at a donor that is a folder. */
+  /** Changes a byte of the largest file at a donor that is a directory. */
   damageDonor(): void {
     const files = readdirSync(this.move.donor.path, {recursive: true, withFileTypes: true})
       .filter((entry) => entry.isFile() && entry.parentPath.includes('blobs'))
@@ -273,7 +273,7 @@ export class TransferRig implements AsyncDisposable {
       mayDelete: consent === 'nobody' ? undefined : () => Promise.resolve(consent === 'given'),
       adoptNewTags,
       removesDonor,
-      folderOf: (name) => name.replace(/^oci:/, ''),
+      directoryOf: (name) => name.replace(/^oci:/, ''),
       tagLimits: async (name, call) =>
         (await rightsAt(registry, parseReference(name).path, call))?.tagLimits,
       patience: {everyMs: 1, limitMs: 20},

@@ -1,6 +1,6 @@
 import {once} from 'node:events';
 import {describe, expect, test} from 'vitest';
-import {DELETE_CONCURRENCY} from '../../../src/apply/transfer/delete-old.ts';
+import {TAG_DELETE_CONCURRENCY} from '../../../src/apply/transfer/delete-old.ts';
 import {transferRunDocument} from '../../../src/report/transfer-run-document.ts';
 import {layoutDirectory} from '../../support/fixtures.ts';
 import {TransferRig} from './rig.ts';
@@ -39,7 +39,7 @@ describe('the first signal ends at once what only compares', () => {
 });
 
 test('the first signal in the middle of the deletion leaves both ways open', async () => {
-  const images = Array.from({length: DELETE_CONCURRENCY + 1}, (_, at) => ({
+  const images = Array.from({length: TAG_DELETE_CONCURRENCY + 1}, (_, at) => ({
     layout: layoutDirectory('attested'),
     ref: '1.0',
     tag: `v${at}`,

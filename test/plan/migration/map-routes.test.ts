@@ -220,11 +220,11 @@ describe('a glob over repositories', () => {
     fc.assert(
       fc.property(globs, paths, (glob, path) => {
         const source = glob
-          .replaceAll('**/', '<folders>')
+          .replaceAll('**/', '<directories>')
           .replaceAll('**', '<rest>')
           .replaceAll('*', '[^/]*')
           .replaceAll('?', '[^/]')
-          .replaceAll('<folders>', '(?:.+/)?')
+          .replaceAll('<directories>', '(?:.+/)?')
           .replaceAll('<rest>', '.+');
         expect(repositoryGlob(glob).match(path) !== undefined).toBe(
           new RegExp(`^${source}$`).test(path),

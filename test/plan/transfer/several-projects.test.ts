@@ -123,7 +123,7 @@ describe('projects that are in the way of each other', () => {
   it('are told of where one disk may not have room for all of them', () => {
     const donor = {donor: {kind: 'directory', path: './a'}, freeBytes: 300_000} as const;
     const layer = [{mediaType: 'x', digest: own.descriptor.digest, size: 200_000}];
-    const atFolder = (id: number, name: string) => {
+    const atDirectory = (id: number, name: string) => {
       const given = otherFacts(id, name, {v1: image(layer)}, {donor});
       return {
         ...given,
@@ -134,7 +134,7 @@ describe('projects that are in the way of each other', () => {
         })),
       };
     };
-    expect(found(atFolder(13, 'lib'))).toEqual([]);
-    expect(found(atFolder(13, 'lib'), atFolder(14, 'web'))).toEqual(['DONOR_TOO_SMALL ']);
+    expect(found(atDirectory(13, 'lib'))).toEqual([]);
+    expect(found(atDirectory(13, 'lib'), atDirectory(14, 'web'))).toEqual(['DONOR_TOO_SMALL ']);
   });
 });

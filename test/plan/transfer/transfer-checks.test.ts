@@ -171,17 +171,17 @@ const TABLE: readonly (readonly [what: string, changes: Changes, found: readonly
     ['forbid DONOR_TOO_SMALL'],
   ],
   [
-    'a folder with other files',
+    'a directory with other files',
     {donor: {donor: directory, stranger: '/donor/notes.txt'}, repositories: [onDisk()]},
     ['forbid DONOR_UNFIT'],
   ],
   [
-    'a folder in a CI job',
+    'a directory in a CI job',
     {donor: {donor: directory, isInJob: true}, repositories: [onDisk()]},
     ['forbid DONOR_IN_CI_JOB'],
   ],
   [
-    'a folder that outlives the CI job',
+    'a directory that outlives the CI job',
     {donor: {donor: {...directory, onThisMachine: true}, isInJob: true}, repositories: [onDisk()]},
     [],
   ],

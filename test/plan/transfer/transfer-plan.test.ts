@@ -52,13 +52,13 @@ describe('a transfer', () => {
     expect(steps(idle)).toEqual(STAGED);
   });
 
-  it('creates a donor project first, and tries uploads before the deletion with a folder', () => {
+  it('creates a donor project first, and tries uploads before the deletion with a directory', () => {
     const missing = {kind: 'project', path: 'donors/new', namespaceId: 7} as const;
     const created = planOne(transferFacts({donor: {donor: missing, mayCreate: true}}));
     expect(steps(created)).toEqual(['create-donor', ...STAGED]);
     expect(created.steps.at(0)).toMatchObject({path: 'donors/new', namespaceId: 7});
-    const folder = {kind: 'directory', path: './donor'} as const;
-    const probed = planOne(transferFacts({donor: {donor: folder}}));
+    const directory = {kind: 'directory', path: './donor'} as const;
+    const probed = planOne(transferFacts({donor: {donor: directory}}));
     expect(steps(probed)).toEqual(STAGED.toSpliced(2, 0, 'probe'));
     const probe = probed.steps.find(({kind}) => kind === 'probe');
     expect(probe).toMatchObject({uploadsTo: `${HOST}/${FROM}`, manifests: [{}]});
@@ -127,7 +127,7 @@ describe('the images of a transfer', () => {
     expect(back).toEqual(new Set(plan.repositories.map(({donor}) => donor)));
   });
 
-  it('travel to a folder, and back each blob once', () => {
+  it('travel to a directory, and back each blob once', () => {
     const donor = {donor: {kind: 'directory', path: '/donor'}} as const;
     const repositories = facts.repositories.map((one, at) => ({
       ...one,

@@ -100,6 +100,6 @@ test('a file that is not there is none; one that cannot be read is an error', as
   expect(await readAuthFile(temp.join('file'))).toMatchObject({name: temp.join('file')});
   await expect(readAuthFile(temp.path)).rejects.toMatchObject({
     code: 'CREDENTIALS_INVALID',
-    message: `the credentials file ${temp.path} cannot be read (it is a folder, not a file)`,
+    message: `the credentials file ${temp.path} cannot be read (it is a directory, not a file)`,
   });
 });

@@ -2,7 +2,7 @@ import {readdir, readFile} from 'node:fs/promises';
 import {describe, expect, test} from 'vitest';
 import type {Descriptor} from '../../src/model/descriptor.ts';
 import {digestOf, hexOf} from '../../src/model/digest.ts';
-import {gathered} from '../../src/places/folder-upload.ts';
+import {gathered} from '../../src/places/directory-upload.ts';
 import {OciLayout} from '../../src/places/oci-layout.ts';
 import {collect, NEVER, streamOf} from '../support/streams.ts';
 import {tempDirectory, type TempDirectory} from '../support/temp.ts';

@@ -7,8 +7,9 @@ import type {Presence} from './presence.ts';
 import type {UncostedCopy} from './totals.ts';
 
 /**
- * The steps of the candidates, in their order, except that what refers to another step's manifest comes after it.
- * @param candidates those with something to do
+ * The copies of the candidates, in their order, except that an image that refers to a manifest of another copy comes
+ * after it.
+ * @param candidates those that are not yet at the destination
  */
 export function copySteps(
   candidates: readonly Candidate[],
@@ -29,7 +30,7 @@ export function copySteps(
     const subject = subjectOf(candidate);
     const before = subject && providers.get(candidate.destination.repository, subject);
     if (before) visit(before);
-    // Not there yet: two artifacts that refer to each other's parts. One of them has to be first.
+    // A step may be missing here if two artifacts refer to each other's parts: one of them has to be first.
     const needed = before && before !== candidate ? steps.get(before) : undefined;
     steps.set(candidate, stepOf(candidate, presence, needed ? [needed.id] : []));
   };
@@ -56,7 +57,7 @@ function stepOf(candidate: Candidate, presence: Presence, needs: readonly string
   };
 }
 
-/** The manifest that must be there first: a referrer without its subject is of no use to anybody. */
+/** The manifest that has to be pushed before, because a referrer is useless without its subject. */
 function subjectOf({root, tag, graph}: Candidate): Digest | undefined {
   if (root.as !== 'asked') return root.subject;
   const view = graph?.manifests.at(-1)?.view;

@@ -6,17 +6,17 @@ import type {Descriptor} from '../model/descriptor.ts';
 import {algorithmOf, type Digest, finishDigest, hexOf} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call, SavedUpload, Upload} from '../model/port.ts';
-import {makeFolder, removeFile, writeAll} from './durable-file.ts';
+import {makeDirectory, removeFile, writeAll} from './durable-file.ts';
 import {isMissing, unwritable} from './file-error.ts';
 
 /** Bytes per write, and the maximum that is lost if the process is killed. */
 const WRITE_SIZE = 1024 * 1024;
 
 /**
- * A blob that is written to a folder of images: a separate file, named after the digest and closed between calls. It is
- * hashed while it is written, and renamed to its final name only if the digest matches.
+ * A blob that is written to a directory of images: a separate file, named after the digest and closed between calls. It
+ * is hashed while it is written, and renamed to its final name only if the digest matches.
  */
-export class FolderUpload implements Upload {
+export class DirectoryUpload implements Upload {
   readonly minChunk = 0;
   readonly #file: string;
   readonly #target: string;
@@ -36,15 +36,15 @@ export class FolderUpload implements Upload {
    * @param scratch the directory for unfinished blobs; created if necessary
    * @param target the final path of the blob
    */
-  static async begin(scratch: string, target: string, digest: Digest): Promise<FolderUpload> {
+  static async begin(scratch: string, target: string, digest: Digest): Promise<DirectoryUpload> {
     const file = join(scratch, `${partialName(digest)}.${randomUUID()}.part`);
     try {
-      await makeFolder(scratch);
+      await makeDirectory(scratch);
       await (await open(file, 'wx')).close();
     } catch (error) {
       throw unwritable(file, error);
     }
-    return new FolderUpload(file, target, digest, createHash(algorithmOf(digest)), 0);
+    return new DirectoryUpload(file, target, digest, createHash(algorithmOf(digest)), 0);
   }
 
   /** Finds the file of an earlier run and hashes it. Undefined: it does not exist. */
@@ -52,7 +52,7 @@ export class FolderUpload implements Upload {
     scratch: string,
     target: string,
     {digest, location}: SavedUpload,
-  ): Promise<FolderUpload | undefined> {
+  ): Promise<DirectoryUpload | undefined> {
     // An untrusted location must not refer to other files.
     if (basename(location) !== location || !location.startsWith(`${partialName(digest)}.`)) return;
     const file = join(scratch, location);
@@ -67,7 +67,7 @@ export class FolderUpload implements Upload {
       if (isMissing(error)) return undefined;
       throw unwritable(file, error);
     }
-    return new FolderUpload(file, target, digest, hash, offset);
+    return new DirectoryUpload(file, target, digest, hash, offset);
   }
 
   get offset(): number {
@@ -117,7 +117,7 @@ export class FolderUpload implements Upload {
       await file.sync();
     }
     try {
-      await makeFolder(dirname(this.#target));
+      await makeDirectory(dirname(this.#target));
       await rename(this.#file, this.#target);
     } catch (error) {
       throw unwritable(this.#target, error);

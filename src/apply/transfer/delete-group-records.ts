@@ -5,22 +5,25 @@ import type {Tag} from '../../model/reference.ts';
 import {type GroupMove, type ProjectMove, type TransferUnit} from '../../model/transfer-plan.ts';
 import {mapAtOnce} from '../../observe/at-once.ts';
 import {inOrder} from '../find-drift.ts';
-import {DELETE_CONCURRENCY} from './delete-old.ts';
+import {TAG_DELETE_CONCURRENCY} from './delete-old.ts';
 import {DONE, type PlanRun, PRESENT, type StepEnd, waitUnlessStopped} from './transfer-run.ts';
 
-/** The first wait between two looks, in ms; each is twice as long as the one before, up to the patience's. */
+/**
+ * The first wait between two checks, in ms. Each wait is twice as long as the previous one, up to the limit of the
+ * patience.
+ */
 const FIRST_WAIT_MS = 200;
 
-/** A group and its projects, as a run sees them. */
+/** A group of the plan with its projects, as this run moves them. */
 export type GroupUnit = TransferUnit & {readonly group: GroupMove};
 
 /**
  * Deletes GitLab's records of image paths below a group, and waits until none is left. GitLab deletes a record with all
- * tags that it has by then, so each is looked at just before: one that has a tag is not deleted.
- * @throws TransshipError DRIFT for a record that the plan does not name, REPOSITORY_DELETE_FAILED, CHANGE_NOT_SEEN,
+ * tags that it has at that time, so each record is checked just before: one with a tag is not deleted.
+ * @throws TransshipError DRIFT for a record that the plan does not contain, REPOSITORY_DELETE_FAILED, CHANGE_NOT_SEEN,
  *   PROTECTED, FORBIDDEN, INTERRUPTED
  */
-export async function deleteRecords(unit: GroupUnit, run: PlanRun): Promise<StepEnd> {
+export async function deleteGroupRecords(unit: GroupUnit, run: PlanRun): Promise<StepEnd> {
   const {context, call} = run;
   const {everyMs, limitMs} = context.deletionPatience;
   const asked = new Set<number>();
@@ -30,13 +33,13 @@ export async function deleteRecords(unit: GroupUnit, run: PlanRun): Promise<Step
     if (records.length === 0) return asked.size > 0 ? DONE : PRESENT;
     const failed = records.find(({id, status}) => status === 'delete_failed' && asked.has(id));
     if (failed !== undefined) throw deleteFailed(failed);
-    // One whose deletion failed before is asked for once more: the reason may be gone.
+    // A failed deletion is requested again, because its cause may be gone.
     const open = records.filter(
       ({id, status}) => !asked.has(id) && (status === undefined || status === 'delete_failed'),
     );
     const late = await lateTags(unit, open, run);
     if (late.length > 0) return {end: 'drift', drift: late};
-    await mapAtOnce(open, DELETE_CONCURRENCY, async (record) => {
+    await mapAtOnce(open, TAG_DELETE_CONCURRENCY, async (record) => {
       await context.gitlab.repositories.delete(record, call);
       asked.add(record.id);
     });
@@ -47,9 +50,9 @@ export async function deleteRecords(unit: GroupUnit, run: PlanRun): Promise<Step
 }
 
 /**
- * Tags in records that are to be deleted: of repositories that the plan does not know, since they came after it was made,
- * and of those that it knows, since they were pushed after these were emptied.
- * @throws TransshipError DRIFT for an empty record that the plan does not name, unless new tags are taken along
+ * Tags in records that are to be deleted: in unknown repositories, which were created after planning, and in known
+ * ones, to which tags were pushed after they were emptied.
+ * @throws TransshipError DRIFT for an empty record that the plan does not contain, unless new tags are included
  */
 export async function lateTags(
   unit: GroupUnit,
@@ -57,13 +60,13 @@ export async function lateTags(
   {context, call}: PlanRun,
 ): Promise<readonly Drift[]> {
   const known = new Set(knownRecords(unit));
-  const found = await mapAtOnce(records, DELETE_CONCURRENCY, async ({registryHost, path}) => {
+  const found = await mapAtOnce(records, TAG_DELETE_CONCURRENCY, async ({registryHost, path}) => {
     const repository = `${registryHost}/${path}`;
     const source = context.repositories.source(repository);
     const tags = (await source.listTags(call)) ?? [];
     if (tags.length === 0 && !known.has(repository) && !context.adoptNewTags)
       throw unknownRecord(repository);
-    return mapAtOnce(tags, DELETE_CONCURRENCY, async (name): Promise<Drift> => {
+    return mapAtOnce(tags, TAG_DELETE_CONCURRENCY, async (name): Promise<Drift> => {
       const tag = name as Tag;
       const actual = (await source.head(tag, call))?.digest ?? null;
       return {side: 'source', repository, tag, planned: plannedAt(unit, repository, tag), actual};
@@ -92,7 +95,7 @@ function plannedAt(
 }
 
 /**
- * Waits until GitLab is deleting no record below a group any more: what is pushed there before would be deleted with it.
+ * Waits until GitLab has finished deleting records below a group: it would delete what is pushed there before that.
  * @throws TransshipError CHANGE_NOT_SEEN, INTERRUPTED
  */
 export async function untilNoneDeleted({group}: GroupUnit, run: PlanRun): Promise<void> {
@@ -114,7 +117,7 @@ export async function untilNoneDeleted({group}: GroupUnit, run: PlanRun): Promis
 function deleteFailed({path}: ContainerRepository): TransshipError {
   return new TransshipError('REPOSITORY_DELETE_FAILED', `GitLab failed to delete ${path}`, {
     side: 'gitlab',
-    hint: 'its registry cannot delete; an administrator should check the permissions of its storage, then apply again. Or roll back to put the images back',
+    hint: 'its registry cannot delete; an administrator should check the permissions of its storage, then apply again. Or roll back to restore the images',
   });
 }
 
@@ -127,7 +130,7 @@ function stillThere(records: readonly ContainerRepository[], limitMs: number): T
     `after ${minutes} minutes GitLab has not deleted ${first?.path ?? ''} (${first?.status ?? 'no status'})${more}`,
     {
       side: 'gitlab',
-      hint: 'GitLab deletes in the background, a few repositories at a time: run this again to go on waiting. If nothing changes, an administrator should look at the Sidekiq queue of container repositories',
+      hint: 'GitLab deletes in the background, a few repositories at a time: run this again to continue waiting. If nothing changes, an administrator should look at the Sidekiq queue of container repositories',
       retry: true,
     },
   );
@@ -136,7 +139,7 @@ function stillThere(records: readonly ContainerRepository[], limitMs: number): T
 function unknownRecord(repository: string): TransshipError {
   return new TransshipError(
     'DRIFT',
-    `GitLab has an image repository ${repository} by now, which the plan does not name`,
+    `GitLab now has an image repository ${repository} that is not in the plan`,
     {
       side: 'gitlab',
       hint: 'it is empty: apply with --adopt-new-tags to delete it with the others, or plan again',

@@ -12,22 +12,22 @@ import type {
   Upload,
 } from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
-import {makeFolder, replaceFile} from './durable-file.ts';
+import {makeDirectory, replaceFile} from './durable-file.ts';
 import {unwritable} from './file-error.ts';
-import {FolderFiles, refuseWayOut, SCRATCH} from './folder-files.ts';
-import {FolderUpload} from './folder-upload.ts';
+import {DirectoryFiles, refuseWayOut, SCRATCH} from './directory-files.ts';
+import {DirectoryUpload} from './directory-upload.ts';
 import {StoredRepository} from './stored-repository.ts';
 
-/** A writable repository in a folder. Nothing is created before the first write. */
-export abstract class FolderRepository extends StoredRepository implements RepositoryWriter {
-  declare protected readonly files: FolderFiles;
-  protected readonly folder: string;
+/** A writable repository in a directory. Nothing is created before the first write. */
+export abstract class DirectoryRepository extends StoredRepository implements RepositoryWriter {
+  declare protected readonly files: DirectoryFiles;
+  protected readonly directory: string;
   protected readonly scratch: string;
 
-  constructor(name: string, folder: string, side: Side) {
-    super({name, side, files: new FolderFiles(folder, side)});
-    this.folder = folder;
-    this.scratch = join(folder, SCRATCH);
+  constructor(name: string, directory: string, side: Side) {
+    super({name, side, files: new DirectoryFiles(directory, side)});
+    this.directory = directory;
+    this.scratch = join(directory, SCRATCH);
   }
 
   abstract putManifest(
@@ -49,12 +49,12 @@ export abstract class FolderRepository extends StoredRepository implements Repos
 
   async beginUpload(blob: Descriptor, call: Call): Promise<Upload> {
     const path = await this.#blobToWrite(blob.digest, call);
-    return await FolderUpload.begin(this.scratch, path, blob.digest);
+    return await DirectoryUpload.begin(this.scratch, path, blob.digest);
   }
 
   async resumeUpload(saved: SavedUpload, call: Call): Promise<Upload | undefined> {
     const path = await this.#blobToWrite(saved.digest, call);
-    return await FolderUpload.resume(this.scratch, path, saved);
+    return await DirectoryUpload.resume(this.scratch, path, saved);
   }
 
   /** Called before each write. */
@@ -65,16 +65,16 @@ export abstract class FolderRepository extends StoredRepository implements Repos
   /**
    * Writes a manifest to its file atomically: if the process is killed, the file has either the old content or the new
    * one.
-   * @param path relative to the folder
+   * @param path relative to the directory
    */
   protected async writeManifest(path: string, {descriptor, bytes}: Manifest): Promise<void> {
-    const target = join(this.folder, path);
+    const target = join(this.directory, path);
     try {
       const there = await this.files.read(path, descriptor.size);
       await this.#refuseWayOut(target);
       if (there instanceof Uint8Array && Buffer.compare(there, bytes) === 0) return;
-      await makeFolder(this.scratch);
-      await makeFolder(dirname(target));
+      await makeDirectory(this.scratch);
+      await makeDirectory(dirname(target));
       await replaceFile(target, bytes, this.scratch);
     } catch (error) {
       throw unwritable(target, error);
@@ -84,14 +84,14 @@ export abstract class FolderRepository extends StoredRepository implements Repos
   async #blobToWrite(digest: Digest, call: Call): Promise<string> {
     call.signal.throwIfAborted();
     await this.prepare(call);
-    const path = join(this.folder, await this.blobPath(digest));
+    const path = join(this.directory, await this.blobPath(digest));
     await this.#refuseWayOut(path);
     return path;
   }
 
-  /** Checks both the scratch folder and the target before a write. */
+  /** Checks both the scratch directory and the target before a write. */
   async #refuseWayOut(path: string): Promise<void> {
-    for (const each of [this.scratch, path]) await refuseWayOut(this.folder, each, this.side);
+    for (const each of [this.scratch, path]) await refuseWayOut(this.directory, each, this.side);
   }
 }
 

@@ -7,11 +7,12 @@ import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
 import {writeTar} from '../support/saved-archive.ts';
 import {storeImage} from '../support/small-images.ts';
+import {sharedHome} from '../support/home.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
-// Folders that cannot be made, whoever runs the command: below a file, below a link to nothing, and in a file system that
-// makes none, where Node's own way to make a folder with those above it never returns.
+// Directories that cannot be made, whoever runs the command: below a file, below a link to nothing, and in a file
+// system that makes none, where Node's own way to make a directory with those above it never returns.
 
 const cleanup = new AsyncDisposableStack();
 let temp: TempDirectory;
@@ -28,6 +29,8 @@ beforeAll(async () => {
   image = `${source.host}/app:v1`;
   await writeFile(temp.join('file'), '');
   await symlink(temp.join('nowhere'), temp.join('link'));
+  // Made where temporary files can be made, whichever test is the first.
+  await sharedHome();
 });
 afterAll(() => cleanup.disposeAsync());
 afterEach(() => vi.unstubAllEnvs());
@@ -46,7 +49,17 @@ function impossible(where: (typeof WHERE)[number]): string {
   }[where];
 }
 
-describe.each(WHERE)('a folder %s', (where) => {
+test.each([{}, {gitlab: true}])(
+  'a sandbox whose content cannot be written does not begin: %j',
+  async ({gitlab}) => {
+    await writeFile(temp.join('repositories'), '');
+    const args = ['--port', '0', '--dir', temp.path, '--example', ...(gitlab ? ['--gitlab'] : [])];
+    const run = await transship(['sandbox', ...args]);
+    expect(toldError({...run, stdout: ''})).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1});
+  },
+);
+
+describe.each(WHERE)('a directory %s', (where) => {
   test('for the cache only costs what it saves', async () => {
     const env = {XDG_CACHE_HOME: impossible(where)};
     const run = await transship(['copy', image, target()], {env, home: temp.join('home')});
@@ -62,13 +75,13 @@ describe.each(WHERE)('a folder %s', (where) => {
   test.each(['XDG_STATE_HOME', '--journal'])(
     'for the journal, by %s, ends the run',
     async (how) => {
-      const folder = impossible(where);
+      const directory = impossible(where);
       const [env, flags] =
-        how === '--journal' ? [{}, [how, `${folder}/run.ndjson`]] : [{[how]: folder}, []];
+        how === '--journal' ? [{}, [how, `${directory}/run.ndjson`]] : [{[how]: directory}, []];
       const run = await transship(['copy', image, target(), ...flags], {env});
       const error = toldError(run);
       expect(error).toMatchObject({code: 'JOURNAL_WRITE_FAILED', exit: 1, side: 'this machine'});
-      expect(error.message).toContain(folder);
+      expect(error.message).toContain(directory);
       expect(error.hint).toContain('--journal');
     },
   );

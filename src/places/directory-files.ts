@@ -6,29 +6,29 @@ import type {Call} from '../model/port.ts';
 import {hasCode, isMissing, unreadable} from './file-error.ts';
 import type {PlaceFiles} from './stored-repository.ts';
 
-/** The folder for unfinished blobs and the lock. Other tools ignore it. It may be deleted while no run is active. */
+/** The directory for unfinished blobs and the lock. Other tools ignore it. It may be deleted while no run is active. */
 export const SCRATCH = '.transship';
 
 /** Bytes per read of a file: a compromise between system calls and memory. */
 const READ_SIZE = 256 * 1024;
 
-/** The files of a folder of images. Links to files outside of it are refused. */
-export class FolderFiles implements PlaceFiles {
-  readonly #folder: string;
+/** The files of a directory of images. Links to files outside of it are refused. */
+export class DirectoryFiles implements PlaceFiles {
+  readonly #directory: string;
   readonly #side: Side;
 
-  constructor(folder: string, side: Side) {
-    this.#folder = folder;
+  constructor(directory: string, side: Side) {
+    this.#directory = directory;
     this.#side = side;
   }
 
   nameOf(path: string): string {
-    return join(this.#folder, path);
+    return join(this.#directory, path);
   }
 
   async size(path: string): Promise<number | undefined> {
     const file = this.nameOf(path);
-    await refuseWayOut(this.#folder, file, this.#side);
+    await refuseWayOut(this.#directory, file, this.#side);
     try {
       const stats = await stat(file);
       return stats.isFile() ? stats.size : undefined;
@@ -75,8 +75,8 @@ export class FolderFiles implements PlaceFiles {
   }
 
   /**
-   * Opens a file within the folder. It is checked once it is open: between a check of its path and the opening, somebody
-   * may have put a link there.
+   * Opens a file within the directory. It is checked once it is open: between a check of its path and the opening,
+   * somebody may have put a link there.
    */
   async #open(path: string): Promise<FileHandle> {
     const name = this.nameOf(path);
@@ -84,24 +84,24 @@ export class FolderFiles implements PlaceFiles {
       throw unreadable(name, error);
     });
     try {
-      const found = await refuseWayOut(this.#folder, name, this.#side);
+      const found = await refuseWayOut(this.#directory, name, this.#side);
       const opened = await file.stat();
       const there = found === undefined ? undefined : await lstat(found);
       if (opened.ino === there?.ino && opened.dev === there.dev) return file;
-      throw wayOut(this.#folder, name, this.#side);
+      throw wayOut(this.#directory, name, this.#side);
     } catch (error) {
       await file.close();
       throw error;
     }
   }
 
-  /** The names in the folder; none if it does not exist. @throws TransshipError FILE_UNREADABLE */
+  /** The names in the directory; none if it does not exist. @throws TransshipError FILE_UNREADABLE */
   async names(): Promise<readonly string[]> {
     try {
-      return await readdir(this.#folder);
+      return await readdir(this.#directory);
     } catch (error) {
       if (hasCode(error, 'ENOENT')) return [];
-      throw unreadable(this.#folder, error);
+      throw unreadable(this.#directory, error);
     }
   }
 }
@@ -128,31 +128,32 @@ async function readAt(
 }
 
 /**
- * Checks that a file or folder in a folder of images, or its nearest existing ancestor, is within that folder. A layout
- * from an untrusted source may contain links to files of this machine, which would be sent to a registry, or to
- * folders, which would be written to. Links within the folder are allowed, and the folder itself may be a link.
- * @param folder an image layout, or the folder of a `dir:`
- * @returns the path with links resolved, or that of the folder above
+ * Checks that a file or directory in a directory of images, or its nearest existing ancestor, is within that directory.
+ * A layout from an untrusted source may contain links to files of this machine, which would be sent to a registry, or
+ * to directories, which would be written to. Links within the directory are allowed, and the directory itself may be a
+ * link.
+ * @param directory an image layout, or the directory of a `dir:`
+ * @returns the path with links resolved, or that of the directory above
  * @throws TransshipError FILE_INVALID, FILE_UNREADABLE
  */
 export async function refuseWayOut(
-  folder: string,
+  directory: string,
   path: string,
   side: Side,
 ): Promise<string | undefined> {
-  const root = await target(folder);
+  const root = await target(directory);
   if (root === undefined) return undefined;
   let found = await target(path);
-  for (let above = resolve(path); found === undefined && above !== resolve(folder); ) {
+  for (let above = resolve(path); found === undefined && above !== resolve(directory); ) {
     above = dirname(above);
     found = await target(above);
   }
   if (found === undefined || found === root || found.startsWith(join(root, sep))) return found;
-  throw wayOut(folder, path, side);
+  throw wayOut(directory, path, side);
 }
 
-function wayOut(folder: string, path: string, side: Side): TransshipError {
-  return new TransshipError('FILE_INVALID', `${path} is a link to a file outside of ${folder}`, {
+function wayOut(directory: string, path: string, side: Side): TransshipError {
+  return new TransshipError('FILE_INVALID', `${path} is a link to a file outside of ${directory}`, {
     side,
     hint: 'replace it with the file itself, or get the images again from a trusted source',
   });

@@ -1,7 +1,7 @@
 import {MAIN} from '../support/cli.ts';
 import {stat} from 'node:fs/promises';
 import {expect, test} from 'vitest';
-import {cacheFolder, homeFolder, stateFolder} from '../../src/cli/user-folders.ts';
+import {cacheDirectory, homeDirectory, stateDirectory} from '../../src/cli/user-directories.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
 import {runProgram} from '../support/program.ts';
 import {tempDirectory} from '../support/temp.ts';
@@ -11,15 +11,15 @@ function unknown(): never {
 }
 
 test('the home is what the system says', () => {
-  expect(homeFolder(() => '/home/someone')).toBe('/home/someone');
+  expect(homeDirectory(() => '/home/someone')).toBe('/home/someone');
 });
 
-test.each(['', 'somewhere'])('a home of "%s" is the root folder', (home) => {
-  expect(homeFolder(() => home)).toBe('/');
+test.each(['', 'somewhere'])('a home of "%s" is the root directory', (home) => {
+  expect(homeDirectory(() => home)).toBe('/');
 });
 
-test('a user that the system does not know has the root folder, as container runtimes have it', () => {
-  expect(homeFolder(unknown)).toBe('/');
+test('a user that the system does not know has the root directory, as container runtimes have it', () => {
+  expect(homeDirectory(unknown)).toBe('/');
 });
 
 const BELOW_HOME = ['/home/someone/.cache/transship', '/home/someone/.local/state/transship'];
@@ -29,13 +29,13 @@ test.each([
   [{XDG_CACHE_HOME: '', XDG_STATE_HOME: ''}, BELOW_HOME],
   [{XDG_CACHE_HOME: 'c', XDG_STATE_HOME: './s'}, BELOW_HOME],
   [{XDG_CACHE_HOME: '/c', XDG_STATE_HOME: '/s'}, ['/c/transship', '/s/transship']],
-])('with %o files are in %o', (env, folders) => {
-  const found = [cacheFolder(env, '/home/someone'), stateFolder(env, '/home/someone')];
-  expect(found).toEqual(folders);
+])('with %o files are in %o', (env, directories) => {
+  const found = [cacheDirectory(env, '/home/someone'), stateDirectory(env, '/home/someone')];
+  expect(found).toEqual(directories);
 });
 
 test.each([0o000, 0o022, 0o077])(
-  "with the umask %o the folders are the user's alone",
+  "with the umask %o the directories are the user's alone",
   async (mask) => {
     await using home = await tempDirectory();
     await using other = await tempDirectory();
@@ -47,11 +47,11 @@ test.each([0o000, 0o022, 0o077])(
       env,
     });
     expect(code).toBe(0);
-    for (const folder of [
+    for (const directory of [
       '.cache/transship',
       '.local/state/transship',
       '.local/state/transship/plans',
     ])
-      expect(((await stat(home.join(folder))).mode & 0o777).toString(8)).toBe('700');
+      expect(((await stat(home.join(directory))).mode & 0o777).toString(8)).toBe('700');
   },
 );

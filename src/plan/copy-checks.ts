@@ -6,7 +6,7 @@ import type {BlobAction, Check, PlannedManifest} from '../model/plan.ts';
 import type {NotRead} from '../observe/inventory.ts';
 import type {UncostedCopy} from './totals.ts';
 
-/** @param alone it is all that was asked for, so that the plan as a whole fails */
+/** @param alone whether nothing else was requested, so that the whole plan fails */
 export function schema1Check(subject: string, alone: boolean): Check {
   return {
     code: 'SCHEMA1_UNSUPPORTED',
@@ -17,7 +17,7 @@ export function schema1Check(subject: string, alone: boolean): Check {
   };
 }
 
-/** @param conversions of its manifests, by their new digests */
+/** @param conversions the conversions of its manifests, by their new digests */
 export function convertedCheck(
   subject: string,
   old: Digest,
@@ -42,7 +42,7 @@ export function convertedCheck(
   };
 }
 
-/** @param alone it is all that was asked for, so that the plan as a whole fails */
+/** @param alone whether nothing else was requested, so that the whole plan fails */
 export function incompleteCheck(
   subject: string,
   missing: readonly Digest[],
@@ -70,8 +70,8 @@ export function noPlatformCheck(subject: string, detail: string): Check {
 }
 
 /**
- * A tag that holds no manifest keeps nothing else back.
- * @param alone it is all that was asked for, so that the plan as a whole fails
+ * An unreadable tag does not prevent the others from being copied.
+ * @param alone whether nothing else was requested, so that the whole plan fails
  */
 export function unreadableCheck(
   subject: string,
@@ -93,7 +93,8 @@ export function invalidNamesCheck(repository: string, {length}: readonly NotRead
 }
 
 /**
- * Tags whose new names no registry takes: the user chose those names, so that leaving the tags out would be no answer.
+ * Tags whose new names are not valid tags. This forbids the plan, because the user chose the names: skipping the tags
+ * would hide the mistake.
  */
 export function misnamedCheck(repository: string, misnamed: readonly NotRead[]): Check {
   const [first] = misnamed;
@@ -107,7 +108,7 @@ export function misnamedCheck(repository: string, misnamed: readonly NotRead[]):
   };
 }
 
-/** Listed at the source, and not there when asked for. */
+/** Tags that the source lists, but whose manifests it does not have. */
 export function goneCheck(repository: string, gone: readonly NotRead[]): Check {
   return {
     code: 'MANIFEST_NOT_FOUND',
@@ -118,7 +119,7 @@ export function goneCheck(repository: string, gone: readonly NotRead[]): Check {
   };
 }
 
-/** Images in a layout that cannot be told apart by a tag. */
+/** Images in a layout that no tag identifies. */
 export function unnamedCheck(repository: string, unnamed: readonly NotRead[]): Check {
   const [first] = unnamed;
   const name = first?.tag === undefined ? `@${first?.digest ?? ''}` : `:${first.tag}`;
@@ -137,8 +138,8 @@ function listOf([first, ...others]: readonly NotRead[]): string {
 }
 
 /**
- * @param to what the tag gets instead of the whole index
- * @param absent attestations that are cut away because the source does not have them
+ * @param to what the tag will point to instead of the whole index
+ * @param absent attestations that are cut because the source does not have them
  */
 export function indexCutCheck(
   subject: string,
@@ -159,7 +160,7 @@ export function indexCutCheck(
   };
 }
 
-/** @param names of files beside an image */
+/** @param names the names of files beside an image */
 export function uncopiedCheck(repository: string, names: readonly string[]): Check {
   const [first = '', ...others] = names;
   const listed = others.length === 0 ? first : `${first} and ${others.length} more`;
@@ -172,7 +173,7 @@ export function uncopiedCheck(repository: string, names: readonly string[]): Che
   };
 }
 
-/** @param why as a clause */
+/** @param why the reason, as a clause */
 export function newDigestsCheck(
   repository: string,
   {length}: readonly unknown[],
@@ -208,7 +209,7 @@ function foreignLayersCheck(subject: string, count: number): Check {
   };
 }
 
-/** Layers that are read at hosts which only a manifest names. */
+/** Layers that are read from hosts that only a manifest names. */
 function layersFetchedCheck(
   subject: string,
   urls: readonly string[],
@@ -229,7 +230,7 @@ function layersFetchedCheck(
   };
 }
 
-/** What the copies say that a reviewer should see. A plan's file does not hold it a second time. */
+/** Checks that follow from the copies. A plan file does not contain them: they are computed again when it is read. */
 export function stepChecks(
   steps: readonly UncostedCopy[],
   manifests: readonly PlannedManifest[],
@@ -268,14 +269,15 @@ export function stepChecks(
   });
 }
 
-/** Whether it is one of `stepChecks`. */
+/** Whether `stepChecks` computes this check. */
 export function isStepCheck({code}: Check): boolean {
   return code === 'TAG_MOVES' || code === 'FOREIGN_LAYERS';
 }
 
 /**
- * Something is there and nothing of it is left: a filter with a typo must not end as a success.
- * @param hint what to do about it, where that is no filter's doing
+ * The source has images, but none of them is selected. This forbids the plan: otherwise a filter with a typo would
+ * succeed.
+ * @param hint what to do if no filter is the cause
  */
 export function nothingSelectedCheck(
   source: string,
@@ -291,7 +293,7 @@ export function nothingSelectedCheck(
   };
 }
 
-/** @param sources the two that want the same tag, as references with digests */
+/** @param sources the two images for one tag, as references with digests */
 export function conflictCheck(subject: string, sources: readonly [string, string]): Check {
   return {
     code: 'DESTINATION_CONFLICT',
