@@ -15,6 +15,9 @@ export default defineConfig({
     // Many tests wait for a process or a timeout, so that a worker for each core leaves some of it idle. As a number: of
     // a percentage Vitest takes no more than the cores.
     maxWorkers: Math.ceil(availableParallelism() * 1.5),
+    // Of what tests allocate, little lives long. With V8's own size of the young generation (it begins with 1 MiB, and has
+    // 16 at most), collecting it takes a sixth of the CPU time of the whole run.
+    execArgv: ['--min-semi-space-size=32', '--max-semi-space-size=32'],
     testTimeout: 60_000,
     hookTimeout: 180_000,
     projects: [

@@ -16,7 +16,7 @@ import {type ApplyContext, type Interruption, withJournalTimes} from './apply-co
 import {type CopyRunResult, isOfImage, runCopies} from './copy-run.ts';
 import {missingOf, type Namespaces, runCreations, withAbsent} from './creations.ts';
 import {type DeletionResult, runDeletions} from './deletions.ts';
-import {compareDestination, findDrift, inOrder, type PlanState} from './find-drift.ts';
+import {compareDestination, findDrift, sortedDrift, type PlanState} from './find-drift.ts';
 
 /**
  * Applies a plan. Steps that are already done are detected and skipped, so applying again resumes or does nothing. A
@@ -118,7 +118,7 @@ async function carriedOut(
   const {sent, ...blobs} = copied.counts;
   const before = [...created, ...heldBack, ...copied.steps];
   const deletions = await deleted(plan, copied.end, before, context, interruption);
-  const drift = inOrder([...copied.drift, ...deletions.drift]);
+  const drift = sortedDrift([...copied.drift, ...deletions.drift]);
   const end = worseEnd(copied.end, deletions.end);
   const results = new Map([...before, ...deletions.steps].map((step) => [step.id, step]));
   const told = {

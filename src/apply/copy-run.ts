@@ -8,7 +8,7 @@ import {interrupted, isInterrupted, throwIfStopping, type TransshipError} from '
 import type {CopyContext, Interruption} from './apply-context.ts';
 import {type BlobCounts, BlobRelays} from './blob-relays.ts';
 import {errorData} from '../model/event.ts';
-import {inOrder} from './find-drift.ts';
+import {sortedDrift} from './find-drift.ts';
 import {isJournalFailure} from './journal-file.ts';
 import {ManifestPushes, type Turn} from './manifest-pushes.ts';
 import {PlannedContent} from './planned-content.ts';
@@ -125,7 +125,7 @@ class CopyRun {
         (outcome === 'failed' || outcome === 'blocked') && error?.code !== 'DRIFT',
     );
     const end = wasInterrupted ? 'interrupted' : failed ? 'failed' : 'done';
-    return {end, drift: inOrder(this.#pushes.drift), steps, counts: this.#blobs.counts};
+    return {end, drift: sortedDrift(this.#pushes.drift), steps, counts: this.#blobs.counts};
   }
 
   /** Reports the blobs that earlier runs copied, which were announced with the others. */

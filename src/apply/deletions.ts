@@ -7,7 +7,7 @@ import {mapAtOnce} from '../observe/at-once.ts';
 import {OBSERVE_CONCURRENCY} from '../observe/observe-source.ts';
 import {nameOf} from '../model/place.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
-import {inOrder} from './find-drift.ts';
+import {sortedDrift} from './find-drift.ts';
 import {
   lookUp,
   notAsPlanned,
@@ -79,7 +79,7 @@ class DeletionRun {
     const end = this.#endOf(steps);
     const images = this.#steps.length;
     this.#context.report({type: 'step-ended', step: 'delete', outcome: end, images});
-    return {end, drift: inOrder(this.#shared.drift), steps};
+    return {end, drift: sortedDrift(this.#shared.drift), steps};
   }
 
   /** Blocks the deletion of images that were not copied. */

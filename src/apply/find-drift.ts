@@ -53,7 +53,7 @@ export async function findDrift(
   const all = new Map([...unread, ...unreadAtSource]);
   const [first] = all.values();
   if (first !== undefined && all.size === steps.length) throw first;
-  return {done, drift: inOrder([...drift, ...moved]), unread: all};
+  return {done, drift: sortedDrift([...drift, ...moved]), unread: all};
 }
 
 /**
@@ -99,7 +99,7 @@ async function readDestination(
       unread.set(step.id, failures.ofOne(step.to, error));
     }
   });
-  return {done, drift: inOrder(drift), unread};
+  return {done, drift: sortedDrift(drift), unread};
 }
 
 /** The tags by repository, or the error if they cannot be read. */
@@ -155,7 +155,7 @@ async function sourceDrift(
 }
 
 /** Sorts by side, repository and tag, so that reports are stable. */
-export function inOrder(drift: readonly Drift[]): readonly Drift[] {
+export function sortedDrift(drift: readonly Drift[]): readonly Drift[] {
   return drift.toSorted((a, b) => order(a).localeCompare(order(b), 'en'));
 }
 

@@ -13,7 +13,7 @@ import {mapAtOnce, mapInQueue} from '../observe/at-once.ts';
 import {ImageLimit} from '../observe/manifest-limits.ts';
 import type {Interruption} from './apply-context.ts';
 import {reportEnd} from './apply-plan.ts';
-import {inOrder} from './find-drift.ts';
+import {sortedDrift} from './find-drift.ts';
 import {lookUp, notAsPlanned, sideOf} from './repository-deletions.ts';
 import type {KeptManifests} from './kept-manifests.ts';
 
@@ -72,7 +72,7 @@ export async function restoreDeleted(
     steps,
     bytes: {sent: 0},
     blobs: {copied: 0, mounted: 0, present: 0},
-    ...(drift.length === 0 ? {} : {drift: inOrder(drift)}),
+    ...(drift.length === 0 ? {} : {drift: sortedDrift(drift)}),
   };
   reportEnd(result, context.report);
   return result;

@@ -6,20 +6,21 @@ import {mapAtOnce} from '../observe/at-once.ts';
 import type {GitLabAccess} from '../library/gitlab-access.ts';
 import type {Session} from '../library/session.ts';
 
-/** Projects whose policies are read at once. */
+/** The number of projects whose policies are read concurrently. */
 const PROJECTS_AT_ONCE = 8;
 const DAY_MS = 86_400_000;
 
-/** What cleanup policies would be applied to, and what is to be said of them. */
+/** The repositories to which cleanup policies apply, and checks about them. */
 export interface PolicyWishes {
   readonly wishes: readonly DeleteWish[];
   readonly checks: readonly Check[];
 }
 
 /**
- * Reads the cleanup policy of a project, or of every project of a group, and finds the repositories that it applies to.
- * @param path full path or id
- * @throws TransshipError PROJECT_NOT_FOUND, FORBIDDEN where GitLab does not show the policy to this token
+ * Reads the cleanup policy of a project, or of every project of a group, and finds the repositories to which it
+ * applies.
+ * @param path full path or ID
+ * @throws TransshipError PROJECT_NOT_FOUND, FORBIDDEN if GitLab does not show the policy to this token
  */
 export async function policyWishes(
   path: string,
@@ -35,7 +36,7 @@ export async function policyWishes(
   const found = await mapAtOnce(projects, PROJECTS_AT_ONCE, async (listed) => {
     const records = await gitlab.repositories.ofProject(listed.id, call, false);
     if (records.length === 0) return {wishes: [], checks: []};
-    // A list need not have the policy.
+    // Lists of projects may omit the policy.
     const project = listed.cleanupPolicy ? listed : await gitlab.projects.get(listed.id, call);
     const rules = await gitlab.protection.ofTags(project.id, call).catch(refused);
     const policy = rulesOf(project, rules?.map(({pattern}) => pattern) ?? [], now);
@@ -60,7 +61,7 @@ function hasRegistry({registryAccess}: Project): boolean {
   return registryAccess !== 'disabled';
 }
 
-/** @throws what is no refusal */
+/** @throws the error, unless it is a refusal */
 function refused(error: unknown): undefined {
   if (error instanceof TransshipError && error.status === 403) return undefined;
   throw error;

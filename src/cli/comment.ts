@@ -14,8 +14,8 @@ import {withSession} from './session.ts';
 type Flags = GitLabFlags & HostFlags;
 
 /**
- * Writes the review of a plan as a comment on the merge request that the job is about, or changes the one that is there
- * for a plan of this name. A comment is a convenience: what keeps it from being written is told, and fails nothing.
+ * Writes the review of a plan as a comment on the merge request of the CI job, or updates its earlier comment for a
+ * plan with this name. A comment is a convenience: a failure is reported, but the command succeeds.
  */
 export async function commentOnMergeRequest(
   plan: Plan,
@@ -42,7 +42,7 @@ export async function commentOnMergeRequest(
   });
 }
 
-/** Not shown, and the same for each plan of the name. */
+/** Identifies the comment. It is not displayed, and is the same for each plan with this name. */
 function markOf(planFile: string): string {
   const name = basename(planFile).replace(/(?:\.plan)?\.json$/, '');
   return `<!-- transship plan ${encodeURIComponent(name)} -->`;
@@ -67,7 +67,7 @@ function mergeRequestOf(env: Io['env']): MergeRequest & {readonly url: URL} {
 }
 
 /**
- * A token that is not for this instance alone goes only to the GitLab that is named.
+ * A token that is not specific to this instance is sent only to the GitLab instance that the user names.
  * @throws TransshipError HOST_NOT_NAMED
  */
 function throwUnlessNamed(url: URL, {gitlab, tokenFile}: Flags, env: Io['env']): void {

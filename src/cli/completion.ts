@@ -1,17 +1,17 @@
 import {Argument, type Command} from 'commander';
 
-/** Shells that `completion` writes a script for. */
+/** The shells for which `completion` writes a script. */
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
 export type Shell = (typeof SHELLS)[number];
 
-/** What can follow some words of a command line. */
+/** Completions after some words of a command line. */
 interface Completed {
   /** The words, such as `plan copy`; empty: the program itself. */
   readonly words: string;
   readonly commands: readonly Described[];
   readonly flags: readonly Flag[];
-  /** What its argument may be; empty: anything, such as a file. */
+  /** Values of its argument; empty: any value, such as a file. */
   readonly values: readonly string[];
 }
 
@@ -22,7 +22,7 @@ interface Described {
 
 interface Flag extends Described {
   readonly hasValue: boolean;
-  /** What its value may be; empty: anything. */
+  /** Values of the flag; empty: any value. */
   readonly values: readonly string[];
 }
 
@@ -50,13 +50,13 @@ Examples:
     });
 }
 
-/** The script that completes the program's commands and flags. Files complete as the shell does it. */
+/** The script that completes the program's commands and flags. The shell itself completes files. */
 export function completionScript(shell: Shell, program: Command): string {
   const common = flagsOf(program).filter(({name}) => name !== '--version');
   return SCRIPTS[shell](completedBy(program, '', common));
 }
 
-/** @param common flags of the program, which every command takes */
+/** @param common flags of the program, which every command accepts */
 function completedBy(
   command: Command,
   words: string,
@@ -99,7 +99,7 @@ function flagsOf({options}: Command): readonly Flag[] {
 
 const namesOf = (parts: readonly Described[]): string => parts.map(({name}) => name).join(' ');
 
-/** Cases of bash and zsh: what a flag's value may be, by the words and the flag before. */
+/** Cases for bash and zsh: the values of a flag, by the words and the flag before them. */
 function valueCases(lists: readonly Completed[]): string {
   return lists
     .flatMap(({words, flags}) =>
@@ -110,7 +110,7 @@ function valueCases(lists: readonly Completed[]): string {
     .join('\n');
 }
 
-/** Cases of bash and zsh: what may follow some words. */
+/** Cases for bash and zsh: the completions after some words. */
 function wordCases(lists: readonly Completed[]): string {
   return lists
     .map(
@@ -120,7 +120,7 @@ function wordCases(lists: readonly Completed[]): string {
     .join('\n');
 }
 
-/** In bash and zsh alike: finds what may follow `$line`, the words before, and `$before`, the last of them. */
+/** For bash and zsh: finds the completions after `$line`, the words before, and `$before`, the last one of them. */
 function lookUp(lists: readonly Completed[]): string {
   return `  local found="" at="$line"
   while :; do
@@ -136,7 +136,7 @@ ${valueCases(lists)}
 }
 
 const SCRIPTS: Readonly<Record<Shell, (lists: readonly Completed[]) => string>> = {
-  // Files complete as the shell does it.
+  // The shell itself completes files.
   bash: (lists) => `# bash completion for transship
 _transship() {
   local line="" word before="\${COMP_WORDS[COMP_CWORD-1]}"
@@ -198,7 +198,7 @@ function fishFlag({name, hasValue, values}: Flag): string {
   return hasValue ? `${long} -r` : long;
 }
 
-/** As fish quotes. */
+/** Quotes a text for fish. */
 function quoted(text: string): string {
   return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 }

@@ -3,7 +3,7 @@ import type {CopyRequest} from '../library/copy-wish.ts';
 import type {HabitFlags} from './habits.ts';
 import {type ArchiveFlags, type FilterFlags, wishFilters} from './options.ts';
 
-/** The places of `copy` and `plan copy`. */
+/** Adds the arguments of `copy` and `plan copy`. */
 export function addPlaces(command: Command): Command {
   return command
     .argument(
@@ -16,7 +16,7 @@ export function addPlaces(command: Command): Command {
     );
 }
 
-/** What `copy` and `plan copy` are asked for. @throws TransshipError FILTER_INVALID */
+/** The request of `copy` and `plan copy`. @throws TransshipError FILTER_INVALID */
 export function copyRequest(
   source: string,
   destination: string,

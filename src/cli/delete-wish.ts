@@ -17,7 +17,7 @@ import type {Session} from '../library/session.ts';
 import {openSourceLister} from '../library/source-lister.ts';
 import {instanceOf, pathOf} from './transfer-wish.ts';
 
-/** The rules that choose tags. */
+/** The rules that select tags. */
 interface RuleFlags {
   readonly tag?: readonly string[];
   readonly excludeTag?: readonly string[];
@@ -27,7 +27,7 @@ interface RuleFlags {
   readonly olderThan?: string;
 }
 
-/** What is deleted, and where. */
+/** The tags to delete, and their repositories. */
 export interface DeletionFlags extends RuleFlags, GitLabFlags {
   readonly recursive?: boolean;
   /** A migration file. */
@@ -36,11 +36,11 @@ export interface DeletionFlags extends RuleFlags, GitLabFlags {
   readonly gitlabPolicy?: string;
 }
 
-/** Finds the repositories and rules of a plan of deletions, with what else is to be said of them. */
+/** Finds the repositories and rules of a deletion plan, with checks about them. */
 export type DeletionReader = (session: Session) => Promise<PolicyWishes>;
 
 /**
- * How the wishes are found, once the flags are known to be right.
+ * Returns the function that finds the wishes, after checking the flags.
  * @throws TransshipError USAGE, FILTER_INVALID
  */
 export function deletionReader(
@@ -76,8 +76,8 @@ export function deletionReader(
 }
 
 /**
- * Single tags, `host/repository:tag`, as other tools delete them; none where no tag is named.
- * @throws TransshipError USAGE where rules are given as well, or not all of them name a tag
+ * Single tags, `host/repository:tag`, as in other tools; empty: no tag is named.
+ * @throws TransshipError USAGE if there are also rules, or not all arguments name a tag
  */
 function taggedWishes(
   names: readonly string[],
@@ -103,7 +103,7 @@ function taggedWishes(
   }));
 }
 
-/** Repositories, `host/path`, and what is to be said of those that could not be found. */
+/** Repositories, `host/path`, and checks about those that could not be found. */
 interface MatchedRepositories {
   readonly names: readonly string[];
   readonly checks: readonly Check[];
@@ -113,7 +113,7 @@ function withRules({names, checks}: MatchedRepositories, rules: DeleteRules): Po
   return {wishes: [...new Set(names)].map((repository) => ({repository, rules})), checks};
 }
 
-/** All that hosts list at or below some paths. */
+/** The repositories that hosts list at or below some paths. */
 async function below(
   roots: readonly {readonly host: string; readonly path: string}[],
   session: Session,
@@ -136,7 +136,7 @@ function unlistedCheck(part: string, {code, message, hint}: TransshipError): Che
   return {code, result: 'warn', subject: part, message: `${part} is left out: ${message}`, hint};
 }
 
-/** What a migration file names on one side. */
+/** The repositories that one side of a migration file names. */
 async function inRoutes(
   file: string,
   side: 'source' | 'destination',
@@ -177,7 +177,7 @@ function policyReader(
   };
 }
 
-/** @throws TransshipError USAGE for a repository that the policy does not apply to, or where there is none */
+/** @throws TransshipError USAGE for a repository to which the policy does not apply, or if there is none */
 function onlyNamed(
   wishes: readonly DeleteWish[],
   repositories: readonly string[],
@@ -189,7 +189,7 @@ function onlyNamed(
   const other = repositories.find((repository) => !known.has(repository));
   if (other !== undefined) {
     throw usage(
-      `${other} is no repository of ${project}`,
+      `${other} is not a repository of ${project}`,
       `it has ${[...known].slice(0, 5).join(', ')}${known.size > 5 ? ' and others' : ''}`,
     );
   }
@@ -197,7 +197,7 @@ function onlyNamed(
   return named.size === 0 ? wishes : wishes.filter(({repository}) => named.has(repository));
 }
 
-/** Undefined: none was given. @throws TransshipError FILTER_INVALID */
+/** Undefined: there are no rules. @throws TransshipError FILTER_INVALID */
 function readRules(flags: RuleFlags, now: Date): DeleteRules | undefined {
   const {tag, excludeTag, semver, keep, keepNewest, olderThan} = flags;
   const rules: DeleteRules = {
@@ -211,7 +211,7 @@ function readRules(flags: RuleFlags, now: Date): DeleteRules | undefined {
   return Object.keys(rules).length === 0 ? undefined : rules;
 }
 
-/** @throws TransshipError USAGE where nothing chooses */
+/** @throws TransshipError USAGE if no rule selects anything */
 function chosen(rules: DeleteRules | undefined): DeleteRules {
   const {keep: _, ...choosing} = rules ?? {};
   if (rules !== undefined && Object.keys(choosing).length > 0) return rules;
@@ -221,7 +221,7 @@ function chosen(rules: DeleteRules | undefined): DeleteRules {
   );
 }
 
-/** `host/path`. @throws TransshipError USAGE where it is no repository of a registry */
+/** `host/path`. @throws TransshipError USAGE if it is not a repository of a registry */
 function repositoryName(text: string): string {
   const place = parsePlace(text);
   const reference = place.transport === 'docker' ? place.reference : undefined;

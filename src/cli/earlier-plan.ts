@@ -9,7 +9,7 @@ import {renderDelta} from '../report/delta-document.ts';
 import type {Io} from './io.ts';
 import {type NamedFile, throwIfSameFile} from './output-file.ts';
 
-/** Flags of what compares a plan with an earlier one. */
+/** Flags of commands that compare a plan with an earlier one. */
 export interface SinceFlags {
   readonly since?: string;
   readonly deltaReport?: string;
@@ -25,9 +25,9 @@ export function addSinceFlags(command: Command): Command {
 }
 
 /**
- * Reads the earlier plan that the flags name; undefined: none.
+ * Reads the earlier plan that the flags name; undefined: they name none.
  * @param others files of the command line that the report must not replace
- * @throws TransshipError USAGE, and what `readPlanFile` throws
+ * @throws TransshipError USAGE, and the errors of `readPlanFile`
  */
 export async function readEarlierPlan(
   {since, deltaReport}: SinceFlags,
@@ -45,7 +45,8 @@ export async function readEarlierPlan(
 }
 
 /**
- * Says what changed at the source since an earlier plan: below a review in text form, and in the file that a flag names.
+ * Reports the changes at the source since an earlier plan: below a review in text form, and in the file that a flag
+ * names.
  * @throws TransshipError FILE_WRITE_FAILED
  */
 export async function giveDelta(

@@ -15,23 +15,22 @@ import {readJson} from '../model/json.ts';
 import type {Shard} from '../model/outcome.ts';
 import {forgetOldest, removeFile} from '../places/durable-file.ts';
 import type {EarlierTransfer} from '../plan/transfer/facts.ts';
-import type {Io} from './io.ts';
-import {privateDirectory, stateDirectory} from './user-directories.ts';
+import {privateDirectory, stateDirectory, type UserEnvironment} from './user-directories.ts';
 
-/** The most of a journal that is read to see whose it is, in bytes: its first line names each project of its plan. */
+/** The maximum bytes of a journal that are read to identify it: its first line names each project of its plan. */
 const FIRST_LINE_LIMIT = 1024 * 1024;
-/** Most journals are of one project, or of a few. */
+/** Bytes that are read first, which suffice for a few projects. */
 const FIRST_READ = 16 * 1024;
-/** Journals of one directory that are looked at; nobody has more transfers under way. */
+/** The maximum number of journals in a directory that are examined. */
 const JOURNAL_LIMIT = 1_000;
 
 /**
- * A plan that has begun is the only way to images that are at its donor alone, so it is not written over.
+ * Refuses to overwrite a plan that was started: it is the only way to images that are only at its donor.
  * @throws TransshipError TRANSFER_UNFINISHED, JOURNAL_INVALID
  */
-export async function throwIfBegun(planFile: string, io: Machine): Promise<void> {
+export async function throwIfBegun(planFile: string, io: UserEnvironment): Promise<void> {
   if (planFile === '-') return;
-  // A pipe or a device is no plan that was applied.
+  // A pipe or a device is not a plan that was applied.
   const there = await stat(planFile).catch(() => undefined);
   if (there?.isFile() === false) return;
   const beside = journalBeside(planFile);
@@ -50,19 +49,19 @@ export async function throwIfBegun(planFile: string, io: Machine): Promise<void>
 }
 
 /**
- * The journal of a plan: the one that was named; the one beside it, for a shard its own; else the one that the last run
- * on this machine was given.
+ * The journal of a plan: the one that is named; or the one beside it, for a shard its own; or the one of the last run
+ * on this machine.
  */
 export async function journalOf(
   plan: Digest,
   planFile: string,
   named: string | undefined,
-  io: Machine,
+  io: UserEnvironment,
   shard?: Shard,
 ): Promise<string> {
   if (named !== undefined) return named;
   const beside = journalBeside(planFile, shard);
-  // Of a transfer, another shard may have the journal that the plan would lead to.
+  // For a transfer, the remembered journal may be that of another shard.
   if (shard !== undefined) return beside;
   if ((await stat(beside).catch(() => undefined)) !== undefined) return beside;
   for (const journal of await rememberedJournals(io))
@@ -70,13 +69,11 @@ export async function journalOf(
   return beside;
 }
 
-type Machine = Pick<Io, 'env' | 'home'>;
-
 /**
- * Remembers on this machine where the journal of a transfer is, until `forgetTransfer`: plans may be made in any
- * directory. Where that cannot be written, only journals beside the new plan are found.
+ * Remembers on this machine where the journal of a transfer is, until `forgetTransfer`, because plans may be in any
+ * directory. If the state directory is not writable, only journals beside a new plan are found.
  */
-export async function rememberTransfer(journal: string, io: Machine): Promise<void> {
+export async function rememberTransfer(journal: string, io: UserEnvironment): Promise<void> {
   try {
     await privateDirectory(stateDirectory(io.env, io.home));
     await privateDirectory(rememberedDirectory(io));
@@ -88,13 +85,13 @@ export async function rememberTransfer(journal: string, io: Machine): Promise<vo
 }
 
 /**
- * The lock of a project: two plans of it, in two directories, have two journals. Undefined: there is nowhere to have
- * it, and runs are kept apart by their journals alone.
+ * The lock of a project, because two plans for it, in two directories, have different journals. Undefined: the state
+ * directory is not writable, and only journals keep runs apart.
  */
 export async function projectLock(
   gitlab: string,
   project: number,
-  io: Machine,
+  io: UserEnvironment,
 ): Promise<string | undefined> {
   const directory = join(stateDirectory(io.env, io.home), 'locks');
   try {
@@ -108,19 +105,19 @@ export async function projectLock(
 }
 
 /**
- * For a transfer that came to its end, or changed nothing that is not as it was. A journal that is not beside its plan
- * is remembered all the same: nothing else leads there from the plan.
+ * Forgets a transfer that is finished, or changed nothing permanently. A journal that is not beside its plan is still
+ * remembered, because nothing else leads from the plan to it.
  */
 export async function forgetTransfer(
   journal: string,
   planFile: string,
-  io: Machine,
+  io: UserEnvironment,
 ): Promise<void> {
   if (resolve(journal) !== resolve(journalBeside(planFile))) return;
   await removeFile(rememberedAs(journal, io)).catch(() => undefined);
 }
 
-async function rememberedJournals(io: Machine): Promise<readonly string[]> {
+async function rememberedJournals(io: UserEnvironment): Promise<readonly string[]> {
   const directory = rememberedDirectory(io);
   const names = await readdir(directory).catch(() => []);
   const read = names.slice(0, JOURNAL_LIMIT).map((name) => readFile(join(directory, name), 'utf8'));
@@ -129,23 +126,23 @@ async function rememberedJournals(io: Machine): Promise<readonly string[]> {
   );
 }
 
-function rememberedAs(journal: string, io: Machine): string {
+function rememberedAs(journal: string, io: UserEnvironment): string {
   return join(rememberedDirectory(io), hexOf(digestOf(resolve(journal))));
 }
 
-function rememberedDirectory({env, home}: Machine): string {
+function rememberedDirectory({env, home}: UserEnvironment): string {
   return join(stateDirectory(env, home), 'transfers');
 }
 
 /**
- * What journals say about earlier transfers of this project: those in a directory, and those of transfers that were
- * begun on this machine. Files that are none are passed over.
+ * Earlier transfers of this project according to journals: those in a directory, and those of transfers that were
+ * started on this machine. Other files are ignored.
  */
 export async function findEarlierTransfers(
   directory: string,
   gitlab: string,
   project: number,
-  io: Machine,
+  io: UserEnvironment,
 ): Promise<readonly EarlierTransfer[]> {
   const names = (await readdir(directory).catch(() => [])).filter((name) =>
     name.endsWith('.ndjson'),
@@ -168,13 +165,13 @@ export async function findEarlierTransfers(
   return found;
 }
 
-/** Where the plan of a journal is now: beside it, if both were taken elsewhere; else as it was given to `apply`. */
+/** The current path of a journal's plan: beside it, if both were moved; otherwise the path that `apply` was given. */
 async function planFileOf(journal: string, given: string): Promise<string> {
   const beside = join(dirname(journal), basename(given));
   return (await stat(beside).catch(() => undefined)) === undefined ? given : beside;
 }
 
-/** Whose a journal is, by its first line; undefined: it is no journal. @throws where it cannot be read */
+/** The first line of a journal; undefined: it is not a journal. @throws if it cannot be read */
 async function firstRun(file: string): Promise<Extract<JournalEntry, {type: 'run'}> | undefined> {
   await using handle = await openRegular(file);
   for (let size = FIRST_READ; size <= FIRST_LINE_LIMIT; size *= 8) {

@@ -16,13 +16,13 @@ import type {TransferPlan} from '../model/transfer-plan.ts';
 import type {Io} from './io.ts';
 import {namedGitLab, type PlanTrust} from './plan-trust.ts';
 
-/** Flags of everything that talks to a GitLab instance. */
+/** Flags of all commands that access a GitLab instance. */
 export interface GitLabFlags {
   readonly gitlab?: string;
   readonly tokenFile?: string;
 }
 
-/** The most that is read as a token, in bytes. */
+/** The maximum size of a token file, in bytes. */
 const TOKEN_LIMIT = 4096;
 
 export function addGitLabFlags(command: Command): Command {
@@ -38,8 +38,8 @@ export function addGitLabFlags(command: Command): Command {
 }
 
 /**
- * Opens the instance that the flags or the environment name, or else the user in another way. The token never comes from
- * the command line, where other users of the machine could read it.
+ * Opens the instance that the user names by a flag, by the environment, or otherwise. The token never comes from the
+ * command line, which other users of the machine can read.
  * @throws TransshipError USAGE, FILE_UNREADABLE, HOST_NOT_NAMED
  */
 export async function openGitLab(
@@ -59,7 +59,7 @@ export async function openGitLab(
 }
 
 /**
- * Opens the instance of a plan, if it may get the token.
+ * Opens the instance of a plan, if it may receive the token.
  * @throws TransshipError as `openGitLab`
  */
 export async function openPlannedGitLab(
@@ -76,7 +76,7 @@ export async function openPlannedGitLab(
 
 /**
  * The instances that the flags and the environment name.
- * @param trust where they come from a plan
+ * @param trust set if they come from a plan
  */
 export function gitlabAccounts(
   flags: GitLabFlags,
@@ -93,9 +93,9 @@ export function gitlabAccounts(
 }
 
 /**
- * The token goes to the GitLab that the user names, by the flag or by a variable, if the registry agrees that it belongs to
- * that one: a CI job names the GitLab that runs it, and a migration may have several sources. A variable with a token for the
- * instance that the registry names, and the name of GitLab.com's registry, name it as well.
+ * The token is sent to the GitLab instance that the user names by a flag or a variable, if the registry confirms that
+ * it belongs to that instance: a CI job names the instance that runs it, and a migration may have several sources. A
+ * variable with a token for the instance that the registry names, and the name of GitLab.com's registry, count as well.
  */
 function gitlabAddress(
   host: string,
@@ -126,7 +126,7 @@ async function access(
   return new GitLabAccess(url, token, session);
 }
 
-/** A job's token is that of the instance which runs the job. @throws TransshipError HOST_NOT_NAMED */
+/** A job token is valid only for the instance that runs the job. @throws TransshipError HOST_NOT_NAMED */
 function checkJobToken(url: URL, {env}: Io): void {
   const server = env['CI_SERVER_URL'] ? addressOf(parseGitLabUrl(env['CI_SERVER_URL'])) : undefined;
   const address = addressOf(url);
@@ -138,7 +138,7 @@ function checkJobToken(url: URL, {env}: Io): void {
   );
 }
 
-/** Whoever may write the file chooses whose token is used; whoever may read it has the token. */
+/** Whoever can write the file chooses the token that is used; whoever can read it has the token. */
 async function warnOfOthers(file: string, {report}: Session): Promise<void> {
   const {mode} = await stat(file);
   const may = (mode & 0o002) !== 0 ? 'change' : (mode & 0o004) !== 0 ? 'read' : undefined;
@@ -147,7 +147,9 @@ async function warnOfOthers(file: string, {report}: Session): Promise<void> {
   report({type: 'notice', code: 'TOKEN_FILE_OPEN', message});
 }
 
-/** The file that a flag names, else the variable for this instance, else those for any. */
+/**
+ * The token in the file that a flag names, or else in the variable for this instance, or in the one for any instance.
+ */
 async function readToken(url: URL, {tokenFile}: GitLabFlags, {env}: Io): Promise<GitLabToken> {
   if (tokenFile !== undefined)
     return {kind: 'access-token', value: checked(await readTokenFile(tokenFile), tokenFile)};
@@ -176,7 +178,7 @@ async function readTokenFile(file: string): Promise<string> {
   }
 }
 
-/** A token goes into a header: no blanks, no line breaks. */
+/** A token becomes part of a header, so it must not contain spaces or line breaks. */
 function checked(value: string, where: string): string {
   if (/^[\x21-\x7e]+$/.test(value)) return value;
   throw new TransshipError('USAGE', `${where} does not contain a token`, {

@@ -8,7 +8,7 @@ import type {ProgressKind} from './reporters/choose.ts';
  * What people type who know skopeo, crane and docker: taken as they mean it, or refused with the way that works here.
  */
 
-/** Logins on the command line can be read by all users of the machine (skopeo-copy(1), crane, regctl). */
+/** All users of the machine can read logins on the command line (skopeo-copy(1), crane, regctl). */
 const LOGIN_FLAGS = [
   '--src-creds',
   '--dest-creds',
@@ -24,7 +24,7 @@ const LOGIN_FLAGS = [
   '--password',
 ];
 
-/** Flags of skopeo and crane whose work is done in another way here: what to do instead. */
+/** Flags of skopeo and crane with another equivalent here, and what to do instead. */
 const DONE_OTHERWISE: Readonly<Record<string, string>> = {
   '--src-authfile': 'write --authfile FILE: one file has the logins of both sides',
   '--dest-authfile': 'write --authfile FILE: one file has the logins of both sides',
@@ -43,7 +43,7 @@ const DONE_OTHERWISE: Readonly<Record<string, string>> = {
   '--decryption-key': 'images keep their bytes here; use skopeo for what changes them',
 };
 
-/** Commands of skopeo, crane, regctl and docker, and those of ours that do their work. */
+/** Commands of skopeo, crane, regctl and docker, and the equivalent commands of transship. */
 const COMMANDS_ELSEWHERE: Readonly<Record<string, string>> = {
   sync: 'transship copy HOST/REPOSITORY DESTINATION for all tags, transship plan FILE.yaml for many repositories',
   mirror: 'transship plan FILE.yaml',
@@ -60,12 +60,12 @@ const COMMANDS_ELSEWHERE: Readonly<Record<string, string>> = {
   load: 'transship copy oci-archive:FILE HOST/REPOSITORY:TAG',
 };
 
-/** What skopeo is told in most scripts, and what is never done here. */
+/** A flag in most skopeo scripts, which has no effect here. */
 const SAID_BEFORE_THE_COMMAND = '--insecure-policy';
 
 /**
- * The command line as this program knows it: `help`, `version`, no command.
- * @throws TransshipError USAGE for what is done in another way here
+ * Translates the command line of other tools: `help`, `version`, no command.
+ * @throws TransshipError USAGE for commands and flags with another equivalent here
  */
 export function knownArguments(given: readonly string[]): readonly string[] {
   const args = given.filter((word) => word !== SAID_BEFORE_THE_COMMAND);
@@ -90,7 +90,7 @@ export function knownArguments(given: readonly string[]): readonly string[] {
   const other = Object.keys(DONE_OTHERWISE).find(isGiven);
   if (other !== undefined)
     throw usage(`transship has no ${other}`, DONE_OTHERWISE[other] ?? 'leave it out');
-  // The sandbox has a login of its own, for everybody to know.
+  // The sandbox has its own login, which is not secret.
   const login = first === 'sandbox' ? undefined : LOGIN_FLAGS.find(isGiven);
   if (login !== undefined) {
     const side = login.startsWith('--dest') ? 'DESTINATION' : 'SOURCE';
@@ -102,7 +102,7 @@ export function knownArguments(given: readonly string[]): readonly string[] {
   return args;
 }
 
-/** Flags of skopeo's copy that mean something here. */
+/** Flags of skopeo's copy that have an equivalent here. */
 export interface HabitFlags {
   readonly srcTlsVerify?: string;
   readonly destTlsVerify?: string;
@@ -110,17 +110,17 @@ export interface HabitFlags {
   readonly additionalTag?: readonly string[];
 }
 
-/** Takes what skopeo and crane take; most of it is so in any case. */
+/** Accepts flags of skopeo and crane; most of them request what is the default here. */
 export function addHabitFlags(command: Command): Command {
   const hidden = [
     new Option('--src-tls-verify <boolean>').choices(['true', 'false']),
     new Option('--dest-tls-verify <boolean>').choices(['true', 'false']),
-    // All platforms, the same digests, and going on after a failure are the default.
+    // Copying all platforms, keeping the digests, and continuing after a failure are the default.
     new Option('-a, --all'),
     new Option('--preserve-digests'),
     new Option('--keep-going'),
     new Option('--all-tags'),
-    // Requests are sent again as long as it may help, and as many blobs are copied at once as the registries take.
+    // Retries and concurrency adapt to the registries.
     new Option('--retry-times <n>'),
     new Option('--retry-delay <time>'),
     new Option('--image-parallel-copies <n>'),
@@ -136,7 +136,7 @@ export function addHabitFlags(command: Command): Command {
     );
 }
 
-/** The flags as this program has them: a host whose certificate is not to be checked, and no progress. */
+/** The equivalent flags of transship: a host without certificate checks, and no progress. */
 export function withHabits<T extends HabitFlags & HostFlags & {readonly progress: ProgressKind}>(
   flags: T,
   source: string,

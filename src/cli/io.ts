@@ -4,55 +4,53 @@ import type {RetryPolicy} from '../http/retry.ts';
 import type {Redactor} from '../http/redaction.ts';
 import {createInterface} from 'node:readline/promises';
 
-/** Where text goes. */
+/** A destination for text. */
 export interface TextSink {
   write(text: string): void;
 }
 
-/** The process as the commands see it: the only way in and out, so that a test can stand in for it. */
+/** The process as the commands see it. All input and output goes through it, so that tests can replace it. */
 export interface Io {
-  /** Answers. */
+  /** For results. */
   readonly stdout: TextSink;
-  /** Columns of the terminal that answers go to; undefined: they go elsewhere. */
+  /** The columns of the terminal that shows results; undefined: they do not go to a terminal. */
   readonly columns?: () => number | undefined;
-  /** Progress and messages. */
+  /** For progress and messages. */
   readonly stderr: NodeJS.WritableStream & {
     readonly isTTY?: boolean;
     readonly columns?: number;
     readonly rows?: number;
   };
-  /** What is piped in, opened when it is asked for. */
+  /** The piped input, opened on demand. */
   readonly stdin?: () => AsyncIterable<Uint8Array>;
-  /** Asks a yes or no; no is the default. Undefined: there is no terminal to ask at. */
+  /** Asks a yes-or-no question; the default is no. Undefined: there is no terminal. */
   readonly ask?: (question: string) => Promise<boolean>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;
-  /** The user's id; undefined where the system has none. */
+  /** The user's ID; undefined: the system has none. */
   readonly uid: number | undefined;
   readonly now: () => Date;
-  /** Ends waits. Default: the system's. */
+  /** Timer for waits. Default: the system's. */
   readonly timer?: Timer;
-  /** Blanks secrets out of everything that is written. */
+  /** Redacts secrets in all output. */
   readonly redactor: Redactor;
   /** Requests and responses are written to stderr (`--debug`). */
   readonly isDebugging?: boolean;
-  /** When requests are sent again. Default: the HTTP client's. */
+  /** The retry policy. Default: that of the HTTP client. */
   readonly retry?: RetryPolicy;
-  /** How long to wait for what GitLab does. Default: the GitLab client's. */
+  /** How long to wait for GitLab. Default: that of the GitLab client. */
   readonly patience?: Patience;
-  /**
-   * Directories that must not outlive the process, as long as they are there. Default: nobody removes them at its end.
-   */
+  /** Existing directories that must be removed when the process ends. Default: they are not removed. */
   readonly temporary?: Set<string>;
-  /** Calls the listener whenever the user asks how far it is (SIGUSR2). @returns ends that */
+  /** Calls the listener whenever the user requests the state (SIGUSR2). @returns a function that stops that */
   readonly onStateWanted?: (listener: () => void) => () => void;
-  /** The first signal: finish what is under way. */
+  /** Aborted by the first signal: finish what is under way. */
   readonly stopping: AbortSignal;
-  /** The second: stop at once. */
+  /** Aborted by the second signal: stop immediately. */
   readonly aborted: AbortSignal;
 }
 
-/** Asks a yes or no at a terminal; everything but a yes is a no, so is the end of the input. */
+/** Asks a yes-or-no question at a terminal. Everything except a yes is a no, including the end of input. */
 export function askAtTerminal(
   input: NodeJS.ReadableStream,
   output: NodeJS.WritableStream,
@@ -74,8 +72,8 @@ export function askAtTerminal(
 }
 
 /**
- * What SIGINT and SIGTERM mean: the first asks for an orderly end, the second for an immediate one. The third waits for
- * nothing: the process is gone, as after a kill, from which a run recovers as well.
+ * Handles SIGINT and SIGTERM: the first signal requests an orderly end, the second an immediate one. The third ends the
+ * process without waiting, as SIGKILL does, after which a run can be resumed as well.
  */
 export interface Signals extends Disposable {
   readonly stopping: AbortSignal;

@@ -3,8 +3,8 @@ import {TransshipError} from '../model/error.ts';
 import {compareNatural} from '../plan/compare.ts';
 
 /**
- * The journals that a word of the command line names: a file, or a pattern such as `journals/*.ndjson`, which a shell may
- * have left alone. Before the first run there is no journal beside the plan; one that is named is meant to be there.
+ * The journals that a command-line argument names: a file, or a pattern such as `journals/*.ndjson` that the shell did
+ * not expand. The journal beside a plan need not exist before the first run, but a named journal must exist.
  * @throws TransshipError FILE_UNREADABLE
  */
 export async function filesNamed(word: string): Promise<readonly string[]> {

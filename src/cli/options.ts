@@ -5,7 +5,7 @@ import type {WishFilters} from '../model/plan.ts';
 import {COLOR_CHOICES, PROGRESS_KINDS, type ProgressFlags} from './reporters/choose.ts';
 import {repeatable} from './variables.ts';
 
-/** Flags of everything that talks to a registry. */
+/** Flags of all commands that access registries. */
 export interface HostFlags {
   readonly authfile?: string;
   readonly plainHttp?: readonly string[];
@@ -13,7 +13,7 @@ export interface HostFlags {
   readonly insecure?: readonly string[];
   readonly allowUnsafeRedirects?: readonly string[];
   readonly archiveParts?: readonly string[];
-  /** Keep what is read of sources, for later runs. Only where there is such a flag. */
+  /** Whether content of sources is cached for later runs. Only commands with this flag do that. */
   readonly cache?: boolean;
 }
 
@@ -31,13 +31,13 @@ export interface FilterFlags extends ChoiceFlags {
   readonly convertSchema1?: boolean;
   readonly includeForeign?: boolean;
   readonly convertForeign?: boolean;
-  /** False where tags are to stay: commander's form of `--no-clobber`. */
+  /** False: existing tags are kept. This is how commander represents `--no-clobber`. */
   readonly clobber: boolean;
   readonly allowEmpty?: boolean;
 }
 
 export interface ArchiveFlags {
-  /** Bytes of each part of an archive. */
+  /** The size of each part of an archive, in bytes. */
   readonly archiveSize?: number;
 }
 
@@ -46,27 +46,27 @@ export interface RunFlags extends ProgressFlags {
   readonly onFailure: 'continue' | 'stop';
   readonly jobs?: number;
   readonly chunkSize?: number;
-  /** Bytes per second. */
+  /** In bytes per second. */
   readonly limitRate?: number;
 }
 
-/** Where what is deleted is kept, to be put back. */
+/** Where the data to restore deleted tags is stored. */
 export interface UndoFlags {
-  /** A file; false: nothing is kept; absent: the file beside the plan. */
+  /** A file; false: nothing is stored; absent: the file beside the plan. */
   readonly undo?: string | false;
 }
 
-/** What ends a run early. */
+/** Limits that end a run early. */
 export interface LimitFlags {
-  /** Bytes sent for blobs. */
+  /** Bytes that are sent for blobs. */
   readonly maxBytes?: number;
-  /** Ms since the run began. */
+  /** In ms from the beginning of the run. */
   readonly maxDuration?: number;
-  /** Tags that a plan of copies deletes. */
+  /** Tags that a copy plan deletes. */
   readonly maxDeletes?: number;
 }
 
-/** For flags that may be given several times. */
+/** Parses flags that may be repeated. */
 export const collect = repeatable((value: string, before: readonly string[] = []) => [
   ...before,
   value,
@@ -94,10 +94,12 @@ export function addHostFlags(command: Command): Command {
     );
 }
 
-/** A part that is smaller holds a few layers at most, and there are 999 at most. */
+/**
+ * The minimum size of a part, in bytes: smaller ones would contain few layers, and an archive has at most 999 parts.
+ */
 const SMALLEST_PART = 64 * 1024;
 
-/** For what makes plans whose destination may be an archive. */
+/** For commands that make plans whose destination may be an archive. */
 export function addArchiveSizeFlag(command: Command): Command {
   return command.option(
     '--archive-size <size>',
@@ -110,7 +112,7 @@ export function addArchiveSizeFlag(command: Command): Command {
   );
 }
 
-/** For copies, whose sources may have quotas, and whose destinations may have the blobs elsewhere. */
+/** For copies: sources may have quotas, and destinations may have the blobs in other repositories. */
 export function addCacheFlag(command: Command): Command {
   return command.option('--no-cache', 'do not use the cache of manifests and blob locations');
 }
@@ -128,7 +130,7 @@ export function addFilterFlags(command: Command): Command {
     );
 }
 
-/** The filters that look at the source alone. */
+/** The filters that depend only on the source. */
 export function addChoiceFlags(command: Command): Command {
   return command
     .option('--tag <glob>', 'only tags that match (repeatable)', collect)
@@ -156,7 +158,7 @@ export function addRunFlags(command: Command): Command {
     .option('--limit-rate <rate>', 'bytes per second in total, such as 10MiB', byteSize);
 }
 
-/** For commands that may be ended anywhere. */
+/** For commands that can be ended at any point. */
 export function addLimitFlags(command: Command): Command {
   return command
     .option('--max-bytes <size>', 'stop when so many bytes were sent, such as 100GiB', byteSize)
@@ -177,7 +179,7 @@ export function addProgressFlag(command: Command): Command {
     .option('--verbose', 'in progress by lines, a line for each finished image');
 }
 
-/** @param formats the first is the default */
+/** @param formats the first one is the default */
 export function addFormatFlag(command: Command, formats: readonly string[]): Command {
   const [first = 'text'] = formats;
   return command.addOption(
@@ -185,7 +187,7 @@ export function addFormatFlag(command: Command, formats: readonly string[]): Com
   );
 }
 
-/** The filters of a wish; only those that were given. @throws TransshipError FILTER_INVALID */
+/** The filters that were given. @throws TransshipError FILTER_INVALID */
 export function wishFilters(flags: FilterFlags, now: Date): WishFilters {
   const {tag, excludeTag, semver, newest, newerThan, platform, clobber, allowEmpty} = flags;
   return {
@@ -208,7 +210,7 @@ export function wholeNumber(text: string): number {
   throw new InvalidArgumentError('write a whole number, 1 or more');
 }
 
-/** A request for each few bytes is a mistake, in bytes. */
+/** The minimum chunk size, in bytes: a smaller one is a mistake, because each chunk is a request. */
 const SMALLEST_CHUNK = 4096;
 
 function chunkSize(text: string): number {
@@ -217,7 +219,7 @@ function chunkSize(text: string): number {
   throw new InvalidArgumentError('write a size of at least 4KiB');
 }
 
-/** A parser of sizes in bytes, such as 32MiB. */
+/** Parses a size such as 32MiB, in bytes. */
 export function byteSize(text: string): number {
   const bytes = parseByteSize(text);
   if (bytes !== undefined) return bytes;
@@ -232,7 +234,7 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   w: 7 * 86_400_000,
 };
 
-/** Reads a time that something may take, in ms. */
+/** Parses a duration, in ms. */
 function duration(text: string): number {
   const match = /^([1-9]\d{0,5})([smhdw])$/.exec(text);
   const ms = Number(match?.[1]) * (UNIT_MS[match?.[2] ?? ''] ?? Number.NaN);

@@ -2,7 +2,7 @@ import {realpath} from 'node:fs/promises';
 import {basename, dirname, join, resolve} from 'node:path';
 import {TransshipError} from '../model/error.ts';
 
-/** A file that a command line names, and how it names it. */
+/** A file on the command line, and the argument that names it. */
 export interface NamedFile {
   /** Such as `--out`, or `<file>` for an argument. */
   readonly name: string;
@@ -10,7 +10,7 @@ export interface NamedFile {
 }
 
 /**
- * Makes sure that a file which is to be written is none of the others.
+ * Ensures that an output file is not one of the other files.
  * @throws TransshipError USAGE
  */
 export async function throwIfSameFile(

@@ -2,19 +2,16 @@ import {stat, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {type Digest, hexOf} from '../model/digest.ts';
 import {forgetOldest} from '../places/durable-file.ts';
-import type {Io} from './io.ts';
-import {privateDirectory, stateDirectory} from './user-directories.ts';
+import {privateDirectory, stateDirectory, type UserEnvironment} from './user-directories.ts';
 
-/** Plans that are remembered; those that were made longest ago are forgotten. */
+/** The maximum number of remembered plans; the oldest ones are forgotten. */
 const MOST = 1000;
 
-type Machine = Pick<Io, 'env' | 'home'>;
-
 /**
- * Remembers that a plan was made here, by its id: an empty file in the state directory. Where that cannot be written,
- * the plan counts as one from elsewhere, whose hosts and directories have to be named once more.
+ * Remembers the id of a plan that was made on this machine, as an empty file in the state directory. If that is not
+ * writable, the plan counts as one from another machine, whose hosts and directories have to be named again.
  */
-export async function rememberPlan(id: Digest, io: Machine): Promise<void> {
+export async function rememberPlan(id: Digest, io: UserEnvironment): Promise<void> {
   const directory = directoryOf(io);
   try {
     await privateDirectory(stateDirectory(io.env, io.home));
@@ -27,8 +24,8 @@ export async function rememberPlan(id: Digest, io: Machine): Promise<void> {
   }
 }
 
-/** Whether the plan was made here, by this user. */
-export async function isOwnPlan(id: Digest, io: Machine): Promise<boolean> {
+/** Whether the plan was made on this machine by this user. */
+export async function isOwnPlan(id: Digest, io: UserEnvironment): Promise<boolean> {
   try {
     return (await stat(join(directoryOf(io), hexOf(id)))).isFile();
   } catch {
@@ -36,6 +33,6 @@ export async function isOwnPlan(id: Digest, io: Machine): Promise<boolean> {
   }
 }
 
-function directoryOf({env, home}: Machine): string {
+function directoryOf({env, home}: UserEnvironment): string {
   return join(stateDirectory(env, home), 'plans');
 }

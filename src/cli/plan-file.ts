@@ -18,7 +18,7 @@ import {rememberPlan} from './own-plans.ts';
 import {addPolicyFlag, limitedPlan, type PolicyFlag} from './plan-policy.ts';
 import {addSignFlag, signedPlan} from './plan-review.ts';
 
-/** Prints a plan, or its review. HTML is always full. */
+/** Prints a plan or its review. HTML always contains everything. */
 export function printPlan(
   plan: Plan,
   format: PlanFormat,
@@ -29,21 +29,22 @@ export function printPlan(
   else stdout.write(renderPlan(plan, format, {...options, columns: columns?.()}));
 }
 
-/** What is said below a review: where the plan is, and what can be done with it. */
+/** The text below a review: where the plan is, and the next commands. */
 function planFileText(file: string, plan: Plan): string {
   return isForbidden(plan)
     ? `\nThe plan is in ${file}. It cannot be applied: change what is listed as forbidden, then plan again.\n`
     : `\nThe plan is in ${file}. To apply it: transship apply ${file}\n`;
 }
 
-/** A plan that a command line names, and the file that its journal and its donor directories are beside. */
+/** A plan on the command line, and the file beside which its journal and its donor directories are. */
 interface GivenPlan {
   readonly plan: Plan;
   readonly file: string;
 }
 
 /**
- * Reads the plan that a command line names. `-` is stdin: its journal is in the working directory, named by its id.
+ * Reads the plan that the command line names. `-` is stdin: its journal is in the working directory, named by the
+ * plan's id.
  * @throws TransshipError as `readPlanFile`
  */
 export async function givenPlan(word: string, io: Pick<Io, 'stdin'>): Promise<GivenPlan> {
@@ -85,8 +86,8 @@ export function addMakeFlags(command: Command): Command {
 }
 
 /**
- * Writes and prints a plan that was made: with what a policy forbids, without secrets, signed where a flag says so, and
- * remembered as made here.
+ * Writes and prints a new plan: with the checks of a policy, without secrets, signed if a flag says so, and remembered
+ * as made on this machine.
  * @returns the exit code
  * @throws TransshipError RESPONSE_INVALID, FILE_UNREADABLE, FILE_INVALID, FILE_WRITE_FAILED, POLICY_INVALID
  */

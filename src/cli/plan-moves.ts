@@ -31,9 +31,9 @@ import {
 } from './transfer-wish.ts';
 import {freeBytes} from './user-directories.ts';
 
-/** How transfers are planned, whoever says which. */
+/** Options for planning transfers, from flags or a migration file. */
 export interface PlanningFlags extends PolicyFlag {
-  /** The plan's file. */
+  /** The file for the plan. */
   readonly out?: string;
   readonly createDonor?: boolean;
   readonly donorOnThisMachine?: boolean;
@@ -41,7 +41,7 @@ export interface PlanningFlags extends PolicyFlag {
   readonly freeze?: boolean;
 }
 
-/** Of the commands that plan transfers. */
+/** Adds the flags of commands that plan transfers. */
 export function addPlanningFlags(command: Command): Command {
   return command
     .option('--create-donor', 'transfers: create the donor project when the plan is applied')
@@ -52,11 +52,14 @@ export function addPlanningFlags(command: Command): Command {
     .option('--staged', 'transfers: use the donor even if GitLab could move the images itself')
     .option(
       '--freeze',
-      'transfers: let nobody but owners push to the old path during the move, by protection rules',
+      'transfers: allow only owners to push to the old path during the move, with protection rules',
     );
 }
 
-/** Refusals of one move: the others are looked at all the same, so that a file's problems are told together. */
+/**
+ * Errors that concern one move. The other moves are still examined, so that all problems of a file are reported
+ * together.
+ */
 const OF_ONE_MOVE: ReadonlySet<ErrorCode> = new Set([
   'PROJECT_NOT_FOUND',
   'GROUP_NOT_FOUND',
@@ -66,9 +69,8 @@ const OF_ONE_MOVE: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /**
- * Finds out about each project, and plans their moves. Nothing is moved.
- * @throws TransshipError what `gatherTransferFacts` throws; for moves of a migration file with `problems` that name the
- *   lines
+ * Gathers the facts about each project, and plans their moves. Moves nothing.
+ * @throws TransshipError the errors of `gatherTransferFacts`; for a migration file with `problems` that name the lines
  */
 export async function planMoves(
   wish: TransferWish,
@@ -117,7 +119,7 @@ interface RefusedMove {
   readonly at: NonNullable<MoveWish['at']>;
 }
 
-/** @throws TransshipError the first, with all of them and their lines */
+/** @throws TransshipError the first error, with all problems and their lines */
 function throwRefusals(refusals: readonly RefusedMove[]): void {
   const [first] = refusals;
   if (first === undefined) return;
@@ -149,7 +151,7 @@ function surroundingsOf(
 
 /**
  * Plans the moves of a migration file.
- * @throws TransshipError HOST_NOT_NAMED, USAGE where the token may be that of another instance; what `planMoves` throws
+ * @throws TransshipError HOST_NOT_NAMED, USAGE if the token may be that of another instance; the errors of `planMoves`
  */
 export async function planTransferMigration(
   migration: TransferMigration,
@@ -167,7 +169,10 @@ export async function planTransferMigration(
   });
 }
 
-/** A token belongs to one instance: the file alone, which may be anybody's, does not decide where it is sent. */
+/**
+ * A token belongs to one instance. The file may be somebody else's, so it does not decide alone where the token is
+ * sent.
+ */
 function throwUnlessNamed(
   url: URL,
   {file, gitlab}: TransferMigration,
@@ -192,7 +197,7 @@ function throwUnlessNamed(
   );
 }
 
-/** @throws TransshipError USAGE naming the lines */
+/** @throws TransshipError USAGE with the lines */
 function wishesOf(
   {file, moves}: TransferMigration,
   gitlab: string,
@@ -219,7 +224,7 @@ function wishesOf(
   return withOwnDirectories(wishes);
 }
 
-/** A directory is the donor of one project: where several are to use it, each has a directory of its own below it. */
+/** A directory can be the donor of only one project, so several projects get separate directories below it. */
 function withOwnDirectories(wishes: readonly MoveWish[]): readonly MoveWish[] {
   const users = Map.groupBy(wishes, ({donor}) => `${donor.kind} ${donor.path}`);
   return wishes.map((wish) => {

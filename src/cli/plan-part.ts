@@ -8,16 +8,16 @@ import {phaseOfPlan} from '../plan/phases.ts';
 import {MOST_SHARDS, shardOfPlan} from '../plan/shards.ts';
 import {counted} from '../report/words.ts';
 
-/** Flags that choose a part of a plan. */
+/** Flags that select a part of a plan. */
 export interface PartFlags {
   readonly shard?: Shard;
   readonly phase?: Phase;
 }
 
-/** The part of a plan that a run is about; without members, all of it. */
+/** The part of a plan that a run carries out; without members, all of it. */
 export interface PlanPart {
   readonly shard?: Shard;
-  /** The variable that the shard comes from; absent: a flag. */
+  /** The variable that names the shard; absent: a flag does. */
   readonly variable?: string;
   readonly phase?: Phase;
 }
@@ -36,7 +36,7 @@ export function addPhaseFlag(command: Command): Command {
   );
 }
 
-/** `3/16`. */
+/** Parses `3/16`. */
 function parseShard(text: string): Shard {
   const match = /^([1-9]\d{0,3})\/([1-9]\d{0,3})$/.exec(text);
   const [index, total] = [Number(match?.[1]), Number(match?.[2])];
@@ -53,7 +53,7 @@ function parseShard(text: string): Shard {
 export function readPart({shard: flag, phase}: PartFlags, env: Environment): PlanPart {
   const found = flag === undefined ? shardOfJob(env) : {shard: flag};
   const part = {...found, ...(phase === undefined ? {} : {phase})};
-  // One part of one is the whole.
+  // A single part is the whole plan.
   if (part.shard?.total === 1) return phase === undefined ? {} : {phase};
   if (part.shard !== undefined && phase !== undefined && phase !== 'copy') {
     throw new TransshipError('USAGE', `--phase ${phase} cannot be divided into shards`, {
@@ -65,11 +65,12 @@ export function readPart({shard: flag, phase}: PartFlags, env: Environment): Pla
 }
 
 function shardOfJob(env: Environment): Pick<PlanPart, 'shard' | 'variable'> | undefined {
-  // GitLab sets the index in jobs with `parallel` only, the total in all (doc/ci/variables/predefined_variables.md).
+  // GitLab sets the index only in jobs with `parallel`, but the total in all jobs
+  // (doc/ci/variables/predefined_variables.md).
   const [node, nodes] = [env['CI_NODE_INDEX'], env['CI_NODE_TOTAL']];
   if (node && nodes)
     return {shard: ofVariables(`${node}/${nodes}`, 'CI_NODE_INDEX'), variable: 'CI_NODE_INDEX'};
-  // Kubernetes counts from 0, and tells the total nowhere (concepts/workloads/controllers/job, "Completion mode").
+  // Kubernetes counts from 0, and does not report the total (concepts/workloads/controllers/job, "Completion mode").
   const [completion, shards] = [env['JOB_COMPLETION_INDEX'], env['TRANSSHIP_SHARDS']];
   if (!completion || !shards) return undefined;
   const variable = 'JOB_COMPLETION_INDEX';
@@ -89,7 +90,7 @@ function ofVariables(text: string, variable: string): Shard {
   }
 }
 
-/** What a run does of a plan. @throws TransshipError USAGE where the plan has no phases */
+/** The part of a plan that a run carries out. @throws TransshipError USAGE if the plan has no phases */
 export function partToApply(plan: Plan, {shard, phase}: PlanPart): Plan {
   if (plan.kind === 'transfer' && phase !== undefined) {
     throw new TransshipError('USAGE', 'plans of transfers have no phases', {
@@ -101,14 +102,14 @@ export function partToApply(plan: Plan, {shard, phase}: PlanPart): Plan {
   return part.kind === 'copy' && phase !== undefined ? phaseOfPlan(part, phase) : part;
 }
 
-/** Tells that a run is about a shard, where nobody asked for it in so many words. */
+/** Reports that a run carries out a shard, if a variable determined that. */
 export function reportShard({shard, variable}: PlanPart, report: Report): void {
   if (shard === undefined || variable === undefined) return;
   const message = `shard ${shard.index} of ${shard.total}, from ${variable}; for the whole plan, use --shard 1/1`;
   report({type: 'notice', code: 'SHARD_OF_JOB', message});
 }
 
-/** Tells what is left to other runs. */
+/** Reports what is left to other runs. */
 export function reportPart(plan: Plan, part: PlanPart, report: Report): void {
   const {shard, phase} = part;
   reportShard(part, report);

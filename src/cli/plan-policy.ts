@@ -17,7 +17,7 @@ export function addPolicyFlag(command: Command): Command {
 }
 
 /**
- * The plan with what the policy forbids of it, so that the review shows it and no one applies it.
+ * The plan with the checks of the policy, so that the review shows them and the plan cannot be applied.
  * @throws TransshipError FILE_UNREADABLE, POLICY_INVALID
  */
 export async function limitedPlan(plan: Plan, flag: PolicyFlag): Promise<Plan> {
@@ -28,18 +28,18 @@ export async function limitedPlan(plan: Plan, flag: PolicyFlag): Promise<Plan> {
 }
 
 /**
- * Whether the policy needs the platforms of all images, which planning reads only if somebody asks for them.
+ * Whether the policy needs the platforms of all images, which planning reads only on demand.
  * @throws TransshipError FILE_UNREADABLE, POLICY_INVALID
  */
 export async function readsPlatforms({policy}: PolicyFlag): Promise<boolean> {
   return policy !== undefined && (await readPolicyFile(policy)).requirePlatforms !== undefined;
 }
 
-/** Messages of a refusal; the rest is counted. */
+/** The maximum number of messages in the error; the others are counted. */
 const MESSAGES = 5;
 
 /**
- * For plans that come from elsewhere, whoever made them and with whatever policy.
+ * Checks a plan from elsewhere, whatever policy it was made with.
  * @throws TransshipError PLAN_FORBIDDEN; FILE_UNREADABLE, POLICY_INVALID
  */
 export async function throwUnlessWithin(plan: Plan, flag: PolicyFlag): Promise<void> {

@@ -5,7 +5,7 @@ import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Plan} from '../model/plan.ts';
 
-/** Flags that say which plan was reviewed. */
+/** Flags that identify the reviewed plan. */
 export interface ReviewFlags {
   readonly planId?: string;
   readonly verifyKey?: string;
@@ -27,11 +27,11 @@ export function addSignFlag(command: Command): Command {
   );
 }
 
-/** A key in PEM form has some 120 bytes. */
+/** The maximum size of a key file, in bytes. A key in PEM form has about 120. */
 const KEY_LIMIT = 64 * 1024;
 
 /**
- * The plan with a signature of its id, which is a digest of all the rest.
+ * The plan with a signature of its id, which is the digest of everything else.
  * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
  */
 export async function signedPlan<T extends Plan>(plan: T, keyFile: string): Promise<T> {
@@ -41,8 +41,8 @@ export async function signedPlan<T extends Plan>(plan: T, keyFile: string): Prom
 }
 
 /**
- * @throws TransshipError PLAN_NOT_REVIEWED where the plan has another id, or no signature by the key; FILE_UNREADABLE,
- * FILE_INVALID
+ * @throws TransshipError PLAN_NOT_REVIEWED if the plan has another id, or no signature by the key; FILE_UNREADABLE,
+ *   FILE_INVALID
  */
 export async function throwUnlessReviewed(
   {id, signature}: Plan,
@@ -58,12 +58,12 @@ export async function throwUnlessReviewed(
     throw notReviewed(`the signature of the plan does not match the key in ${verifyKey}`);
 }
 
-/** The words keep a signature from counting for anything else that is signed with the same key. */
+/** The prefix ensures that the signature is not valid for anything else that is signed with the same key. */
 function signedBytes(id: Digest): Buffer {
   return Buffer.from(`transship plan ${id}\n`);
 }
 
-/** OpenSSL's words are not passed on: nothing of a key may come near a log. */
+/** OpenSSL's messages are omitted, so that no part of a key gets into a log. */
 async function readKey(
   file: string,
   parse: (pem: Buffer) => KeyObject,
@@ -81,7 +81,7 @@ async function readKey(
     const key = parse(pem);
     if (key.asymmetricKeyType === 'ed25519') return key;
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw new TransshipError('FILE_INVALID', `${file} contains no ${kind} ed25519 key in PEM form`, {
     side: 'local',

@@ -12,7 +12,7 @@ import {isOwnPlan} from './own-plans.ts';
 import {addReviewFlags, type ReviewFlags, throwUnlessReviewed} from './plan-review.ts';
 import {directoryFrom} from './transfer-wish.ts';
 
-/** Flags of the commands that follow a plan file. */
+/** Flags of the commands that read a plan file. */
 export interface TrustFlags extends GitLabFlags, ReviewFlags {
   readonly allowPath?: readonly string[];
 }
@@ -26,9 +26,9 @@ export function addTrustFlags(command: Command): Command {
 }
 
 /**
- * What a plan file may have done with what belongs to the user: their tokens, logins and files. The hosts and
- * directories of a plan that was made here were named by the user when it was made. Everybody can write another plan,
- * and give it the id that fits: of such a plan only what the user names counts, or what they agree to at a terminal.
+ * Decides what a plan file may use of the user's tokens, logins and files. The user named the hosts and directories of
+ * a plan when making it on this machine. Anybody can write another plan and compute a matching id, so such a plan may
+ * use only what the user names, or confirms at a terminal.
  */
 export class PlanTrust {
   readonly #isOwn: boolean;
@@ -42,8 +42,8 @@ export class PlanTrust {
   }
 
   /**
-   * Checks that the plan is the one that was reviewed, where a flag says which, and that its files may be used.
-   * @param file the plan's own
+   * Checks that the plan is the reviewed one, if a flag identifies it, and that its files may be used.
+   * @param file the plan file
    * @throws TransshipError PLAN_NOT_REVIEWED, PATH_NOT_ALLOWED, FILE_UNREADABLE, FILE_INVALID
    */
   static async of(plan: Plan, file: string, flags: TrustFlags, io: Io): Promise<PlanTrust> {
@@ -58,12 +58,13 @@ export class PlanTrust {
   }
 
   /**
-   * Whether the GitLab of the plan may get the user's token. Where a flag or the environment names one, that one decides.
+   * Whether the GitLab instance of the plan may receive the user's token. A flag or variable that names an instance
+   * decides.
    * @throws TransshipError HOST_NOT_NAMED
    */
   async checkGitLab(url: URL): Promise<void> {
     const {gitlab, tokenFile} = this.#flags;
-    // A token for this instance names it, and goes nowhere else.
+    // A token for this instance names it, and is sent nowhere else.
     if (!gitlab && tokenFile === undefined && hasOwnToken(url, this.#io.env)) return;
     const address = addressOf(url);
     const named = gitlab || namedGitLab(this.#io.env);
@@ -83,7 +84,7 @@ export class PlanTrust {
   }
 
   /**
-   * Whether a registry of the plan may get the login of the variables that begin with `prefix`.
+   * Whether a registry of the plan may receive the login in the variables that begin with `prefix`.
    * @throws TransshipError HOST_NOT_NAMED
    */
   async checkLogin(host: string, prefix: string): Promise<void> {
@@ -95,8 +96,8 @@ export class PlanTrust {
   }
 
   /**
-   * Whether the registry that a plan names may get GitLab's token. GitLab itself says which one its registry is.
-   * @param told by GitLab; undefined: an old version does not tell
+   * Whether the registry that a plan names may receive GitLab's token. GitLab reports the name of its registry.
+   * @param told the name that GitLab reports; undefined: an old version does not report it
    * @throws TransshipError HOST_NOT_NAMED
    */
   async checkRegistry(host: string, told: () => Promise<string | undefined>): Promise<void> {
@@ -124,7 +125,7 @@ export class PlanTrust {
     throw notNamed(`only the plan names ${host}, so ${what} is not sent there`, hint);
   }
 
-  /** Everybody who may use an engine may read all of its images: what a plan names is not a reason to send one somewhere. */
+  /** A user with access to an engine can read all of its images. A plan alone must not cause one of them to be sent. */
   async #checkEngines(images: readonly string[]): Promise<void> {
     const [first] = images;
     if (this.#isOwn || first === undefined) return;
@@ -163,15 +164,15 @@ export class PlanTrust {
   }
 }
 
-/** The GitLab that the environment names; undefined: none. */
+/** The GitLab instance that the environment names; undefined: it names none. */
 export function namedGitLab(env: Io['env']): string | undefined {
   return env['TRANSSHIP_GITLAB_HOST'] || env['CI_SERVER_URL'] || undefined;
 }
 
-/** The fields of a plan that hold places. */
+/** The fields of a plan that contain places. */
 const PLACES = new Set(['from', 'to', 'mountFrom', 'donor', 'source', 'destination']);
 
-/** Every place of this machine that a plan names, each once. */
+/** All places on this machine that a plan names, each once. */
 function localPlaces(plan: Plan): readonly Place[] {
   const places = new Set<string>();
   JSON.stringify(plan, (key, value: unknown) => {
@@ -181,9 +182,7 @@ function localPlaces(plan: Plan): readonly Place[] {
   return [...places].map(parsePlace);
 }
 
-/**
- * Every file and directory that a plan names, each once. The donors of transfers are relative to the plan's own file.
- */
+/** All files and directories that a plan names, each once. Donors of transfers are relative to the plan file. */
 function filesOf(plan: Plan, places: readonly Place[], planFile: string): readonly string[] {
   const files = new Set(places.flatMap((place) => ('file' in place ? [place.file] : [])));
   if (plan.kind === 'copy') return [...files];
@@ -191,7 +190,7 @@ function filesOf(plan: Plan, places: readonly Place[], planFile: string): readon
   return [...files].map((file) => directoryFrom(dirname(planFile), file));
 }
 
-/** The path without links; of what is not there, as far as it is there. */
+/** The path with links resolved; if it does not exist, its existing part is resolved. */
 async function realPath(path: string): Promise<string> {
   const absolute = resolve(path);
   try {

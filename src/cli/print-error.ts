@@ -14,27 +14,29 @@ const WHOSE: Readonly<Record<Side, string>> = {
   local: 'this machine',
 };
 
-/** Three lines: what was wrong, whose side it is on, what to do. */
+/** Three lines: what is wrong, which side it is on, and what to do. */
 export function errorLines({code, side, message, hint}: ErrorData): string {
   return `error: ${inOneLine(message)} [${code}]\n side: ${WHOSE[side]}\n hint: ${inOneLine(hint)}\n`;
 }
 
-/** Messages quote what came from outside: it must neither add lines nor move the cursor. */
+/** Messages quote external text, which must not add lines or move the cursor. */
 function inOneLine(text: string): string {
   return printable(text.replaceAll(/\s+/g, ' '));
 }
 
-/** How what ended a command is told. */
+/** How an error is printed. */
 export interface ErrorStyle {
-  /** `json`: as one more event, so that every line of `--progress json` is JSON, and with `--format json` the error is. */
+  /**
+   * `json`: as an event, so that every line of `--progress json` is JSON, and with `--format json` the error is JSON.
+   */
   readonly form: 'text' | 'json';
-  /** Where it came from, too: its stack, and those of its causes. */
+  /** Also print the stacks of the error and its causes. */
   readonly debug: boolean;
 }
 
 /**
- * Prints what ended a command.
- * @returns the exit code that belongs to it
+ * Prints the error that ended a command.
+ * @returns the exit code for it
  */
 export function printError(
   thrown: unknown,
@@ -64,7 +66,7 @@ export function printError(
   return ERROR_CODES[code];
 }
 
-/** Wrong usage says all in its hint, and whoever interrupts knows why. */
+/** Usage errors are fully explained by their hint, and a user who interrupts knows why. */
 function isExplained(code: ErrorCode): boolean {
   return ERROR_CODES[code] !== 64 && ERROR_CODES[code] !== 130;
 }
@@ -78,12 +80,12 @@ function traceOf(error: unknown): string[] {
   return lines;
 }
 
-/** The last line of defence for answers: whatever is written, no secret is in it. */
+/** The last line of defence for results: redacts secrets in whatever is written. */
 export function redactedSink(sink: TextSink, redactor: Redactor): TextSink {
   return {write: (text) => sink.write(redactor.redact(text))};
 }
 
-/** The same for a stream that is more than a sink: a terminal that bars are drawn on. */
+/** The same for a stream with more methods, such as a terminal with a progress bar. */
 export function redactedStream(stream: Io['stderr'], redactor: Redactor): Io['stderr'] {
   return Object.assign(Object.create(stream) as Io['stderr'], {
     write: (text: string | Uint8Array) =>
@@ -91,12 +93,12 @@ export function redactedStream(stream: Io['stderr'], redactor: Redactor): Io['st
   });
 }
 
-/** More would be read by nobody. */
+/** The maximum number of warnings. */
 const MOST = 20;
 
 /**
- * Tells what a plan that nobody reviews leaves out or changes. That a tag moves is what a copy is for; all else that
- * the checks found would pass unseen.
+ * Reports what a plan without a review leaves out or changes. Moving tags is the purpose of a copy; all other findings
+ * would go unnoticed.
  */
 export function reportWarnings({checks}: Plan, report: Report): void {
   const warnings = checks.filter(({result, code}) => result === 'warn' && code !== 'TAG_MOVES');

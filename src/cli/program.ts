@@ -6,10 +6,13 @@ import {knownArguments} from './habits.ts';
 import {type ErrorStyle, printError} from './print-error.ts';
 import {isSwitchedOn, takeVariables, variableValue} from './variables.ts';
 
-/** Adds a command to the program. `done` is told the exit code of a run that went to its end. */
+/** Adds a command to the program. `done` is called with the exit code of a completed run. */
 export type AddCommand = (program: Command, io: Io, done: (exitCode: number) => void) => void;
 
-/** Each is loaded only where it is named: together they take longer to load than many a run. In the order of the help. */
+/**
+ * Commands, in the order of the help. Each is loaded on demand, because loading all of them takes longer than many
+ * runs.
+ */
 const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   copy: async () => (await import('./commands/copy.ts')).addCopy,
   plan: async () => (await import('./commands/plan.ts')).addPlan,
@@ -26,17 +29,18 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   sandbox: async () => (await import('./commands/sandbox.ts')).addSandbox,
 };
 
-/** The command that a command line names; all of them where it names none of them, for the help and its suggestions. */
+/** The command that a command line names; if it names none, all commands, for the help and its suggestions. */
 async function loadCommands(args: readonly string[]): Promise<readonly AddCommand[]> {
   const name = args.find((arg) => !arg.startsWith('-')) ?? '';
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (load !== undefined) return [await load()];
+  if (args[0] === '--version') return [];
   return await Promise.all(Object.values(COMMANDS).map((each) => each()));
 }
 
 /**
- * Runs one command line. All that it prints goes through `io`.
- * @param given without the program's name
+ * Runs a command line. All of its output goes through `io`.
+ * @param given the arguments without the program's name
  * @returns the exit code
  */
 export async function runProgram(
@@ -74,7 +78,7 @@ export async function runProgram(
   }
 }
 
-/** The whole program, for what describes it: nothing is run. Variables of the environment are left out. */
+/** The whole program, for documentation: nothing is run, and the environment is ignored. */
 export async function describedProgram(version: string, io: Io): Promise<Command> {
   return buildProgram(await loadCommands([]), version, {...io, env: {}}, () => undefined);
 }
@@ -106,34 +110,35 @@ A variable sets a flag that is not given: TRANSSHIP_MAX_BYTES for --max-bytes (d
   return program;
 }
 
-/** Subcommands inherit nothing in commander that was set after they were made. */
+/** In commander, subcommands do not inherit settings that are made after their creation. */
 function configure(command: Command, io: Io): void {
   command.exitOverride().configureOutput({
     writeOut: (text) => io.stdout.write(text),
-    // The message is printed with side and hint by printError.
+    // `printError` prints the message, with side and hint.
     writeErr: () => undefined,
   });
-  // Scripts say it to every command; most of them never ask. The program itself would take it from its commands.
+  // Scripts pass `--yes` to every command, and most commands never ask. If the program accepted it, the commands would
+  // not get it.
   if (command.parent !== null && command.options.every(({long}) => long !== '--yes'))
     command.addOption(new Option('--yes').hideHelp());
   for (const child of command.commands) configure(child, io);
 }
 
-/** Read from the arguments themselves: an error in them is reported in the same style. */
+/** Read from the raw arguments, because errors in them must be reported in the same style. */
 export function errorStyle(args: readonly string[], env: Io['env']): ErrorStyle {
   const isJson = ['--progress', '--format'].some((flag) => valueOf(flag, args, env) === 'json');
   const debug = args.includes('--debug') || isSwitchedOn('--debug', env);
   return {form: isJson ? 'json' : 'text', debug};
 }
 
-/** What a flag is given, else its variable. */
+/** The value of a flag, or else of its variable. */
 function valueOf(flag: string, args: readonly string[], env: Io['env']): string | undefined {
   const at = args.findLastIndex((arg) => arg === flag || arg.startsWith(`${flag}=`));
   if (at < 0) return variableValue(flag, env);
   return args[at] === flag ? args[at + 1] : args[at]?.slice(flag.length + 1);
 }
 
-/** What a signal ended rejects with the signal's reason. */
+/** Whether a command was rejected with the reason of a signal. */
 function isInterruption(error: unknown, {stopping, aborted}: Io): boolean {
   if (aborted.aborted) return true;
   return stopping.aborted && error instanceof DOMException && error.name === 'AbortError';

@@ -16,13 +16,13 @@ import {tagSelector} from '../plan/filters.ts';
 import {deletionRefused} from '../library/plan-deletions.ts';
 import type {Session} from '../library/session.ts';
 
-/** Repositories that are looked at at once; each is asked for all of its tags. */
+/** Concurrently examined repositories. All tags of each one are read. */
 const REPOSITORIES_AT_ONCE = 4;
 
 /**
- * Plans the deletion of tags that rules select in some repositories. Of several repositories, one that refuses deletions forbids
- * the plan, and the others are looked at all the same; one without tags is left out.
- * @param findings what else was found out about the wishes
+ * Plans the deletion of tags that rules select. If one of several repositories refuses deletions, the plan is
+ * forbidden, but the others are still examined; repositories without tags are left out.
+ * @param findings other findings about the wishes
  * @throws TransshipError the refusals of a registry; FILTER_INVALID
  */
 export async function planDeletions(
@@ -79,7 +79,7 @@ async function look(wish: DeleteWish, session: Session): Promise<SeenRepository>
     repository,
     {
       select: tagSelector('rules' in wish ? filtersOf(wish) : {}),
-      // A policy takes signatures for tags like others.
+      // A policy treats signatures as ordinary tags.
       attachmentSubject: 'rules' in wish ? attachmentSubject : () => undefined,
       known: () => Promise.resolve(new Map()),
       ...(times === undefined && needsTimes(wish)
@@ -115,7 +115,7 @@ function needsTimes(wish: DeleteWish): boolean {
   return wish.rules.keepNewest !== undefined || wish.rules.olderThan !== undefined;
 }
 
-/** Undefined: this registry does not know, or does not tell this login. */
+/** Undefined: the registry does not record push times, or does not report them to this login. */
 async function pushTimes(
   name: string,
   {places, reading}: Session,

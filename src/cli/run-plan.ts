@@ -19,7 +19,7 @@ import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
 import {privateDirectory, stateDirectory} from './user-directories.ts';
 
-/** What the flags say of how images are copied. */
+/** The options for copying images, from flags. */
 export function runOptions({onFailure, jobs, chunkSize, limitRate}: RunFlags): ApplyOptions {
   return {
     onFailure,
@@ -30,8 +30,8 @@ export function runOptions({onFailure, jobs, chunkSize, limitRate}: RunFlags): A
 }
 
 /**
- * Asks at the terminal, unless a flag says yes.
- * @throws TransshipError USAGE where there is no terminal to ask at
+ * Asks for confirmation at the terminal, unless a flag confirms.
+ * @throws TransshipError USAGE if there is no terminal
  */
 export function deletionConsent(
   {yes}: {readonly yes?: boolean},
@@ -58,7 +58,7 @@ async function confirmed(deletions: readonly DeleteStep[], ask: Io['ask']): Prom
 }
 
 /**
- * Where a copy without a plan file records its progress: by what was asked for, so that running it again finds it.
+ * The journal of a copy without a plan file. Its name depends on the request, so that the same command finds it again.
  * @throws TransshipError JOURNAL_WRITE_FAILED
  */
 export async function journalOfWish(wish: Wish, {env, home}: Io): Promise<string> {
@@ -72,8 +72,8 @@ export async function journalOfWish(wish: Wish, {env, home}: Io): Promise<string
 }
 
 /**
- * Puts back what a plan deleted.
- * @throws TransshipError USAGE where it deletes nothing, FILE_UNREADABLE, FILE_INVALID; as `openPlanJournal`
+ * Restores tags that a plan deleted.
+ * @throws TransshipError USAGE if the plan deletes nothing, FILE_UNREADABLE, FILE_INVALID; as `openPlanJournal`
  */
 export async function runRestore(
   plan: CopyPlan,
@@ -88,7 +88,7 @@ export async function runRestore(
       hint: 'rollback is for transfers and for plans that delete tags; a copy does not change its source',
     });
   }
-  // Not beside a run that deletes: both would look at the same tags.
+  // Not concurrently with a run that deletes, because both would examine the same tags.
   await using journal = await openPlanJournal(
     {file: flags.journal ?? journalBeside(planFile), plan: plan.id},
     session,
@@ -101,7 +101,7 @@ export async function runRestore(
   return result;
 }
 
-/** The exit code of a run's end (docs/errors.md). */
+/** The exit code for each end of a run (docs/errors.md). */
 export const RUN_EXIT: Readonly<Record<RunEnd, number>> = {
   done: 0,
   incomplete: 1,

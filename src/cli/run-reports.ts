@@ -8,7 +8,7 @@ import type {Plan} from '../model/plan.ts';
 import {renderDotenv, renderJunit} from '../report/ci-reports.ts';
 import type {Io} from './io.ts';
 
-/** Flags of what writes files about a run for a pipeline. */
+/** Flags of commands that write reports for a pipeline. */
 export interface RunReportFlags {
   readonly junit?: string;
   readonly dotenv?: string;
@@ -20,7 +20,7 @@ export function addRunReportFlags(command: Command): Command {
     .option('--dotenv <file>', 'write the result and its counts to this file, as NAME=value');
 }
 
-/** When a run and each step of it began and ended. */
+/** When a run and each of its steps began and ended. */
 export class StepTimes {
   readonly #now: Io['now'];
   readonly #start: Date;
@@ -34,7 +34,7 @@ export class StepTimes {
     this.#start = now();
   }
 
-  /** The result of the run that was watched, with its times. */
+  /** The result of the run, with its times. */
   timed(result: RunResult): RunResult {
     const {plan, steps, ...rest} = result;
     const timedSteps = steps.map((step) => {
@@ -56,13 +56,13 @@ export class StepTimes {
     };
   }
 
-  /** Undefined: the step was not begun. */
+  /** In seconds; undefined: the step was not started. */
   readonly secondsOf = (id: string): number | undefined => {
     const ms = this.#tookMs.get(id);
     return ms === undefined ? undefined : ms / 1000;
   };
 
-  /** How long the run took; undefined: it was not begun, or has not ended. */
+  /** The duration of the run; undefined: it was not started, or has not ended. */
   get runMs(): number | undefined {
     return this.#runMs;
   }
@@ -79,7 +79,8 @@ export class StepTimes {
 }
 
 /**
- * Writes the files that the flags name. The run is over: a file that cannot be written does not change what it did.
+ * Writes the reports that the flags name. The run has ended, so a file that cannot be written does not change its
+ * result.
  * @throws TransshipError FILE_WRITE_FAILED
  */
 export async function writeRunReports(
@@ -94,7 +95,7 @@ export async function writeRunReports(
 }
 
 /**
- * Writes one of them; undefined: it is not wanted.
+ * Writes a report; undefined: no file is named.
  * @throws TransshipError FILE_WRITE_FAILED
  */
 export async function writeReport(

@@ -51,28 +51,28 @@ export interface TransferRunFlags extends RunFlags, GitLabFlags {
   readonly adoptNewTags?: boolean;
 }
 
-/** GitLab deletes image repositories two at a time, in the background (GitLab: app/workers/container_registry). */
+/** GitLab deletes image repositories in the background, two at a time (GitLab: app/workers/container_registry). */
 const DELETION_PATIENCE = {everyMs: 5_000, limitMs: 30 * 60_000};
 
-/** A plan of transfers, and all that a command works on it with. */
+/** A transfer plan, and the environment of the command that uses it. */
 export interface TransferCommand<Flags extends GitLabFlags = TransferRunFlags> {
   readonly plan: TransferPlan;
-  /** The plan's file. */
+  /** The plan file. */
   readonly file: string;
   readonly flags: Flags;
   readonly io: Io;
   readonly session: Session;
   readonly trust: PlanTrust;
-  /** The plan is reduced to this part of it. */
+  /** The shard to which the plan is reduced. */
   readonly shard?: Shard | undefined;
 }
 
-/** Applies a plan of transfers. @throws TransshipError the first check that forbids it */
+/** Applies a transfer plan. @throws TransshipError the first check that forbids it */
 export async function runTransfer(command: TransferCommand): Promise<RunResult> {
   const {plan, io} = command;
   throwIfForbidden(plan);
   throwIfLostWithJob(plan, io);
-  // More shards than projects.
+  // There are more shards than projects.
   if (unitsOf(plan).length === 0) {
     const none = resultOf(plan, [], {isRollback: false});
     reportEnd(none, command.session.report);
@@ -81,12 +81,12 @@ export async function runTransfer(command: TransferCommand): Promise<RunResult> 
   return await withContext({...command, plan: withoutLost(plan, io)}, applyTransfer);
 }
 
-/** Takes half-done transfers back. */
+/** Rolls back incomplete transfers. */
 export async function runRollback(command: TransferCommand): Promise<RunResult> {
   return await withContext(command, rollbackTransfer);
 }
 
-/** Plans that are made until the transfers are at their end find their journal. */
+/** Until the transfers are finished, new plans find their journal. */
 async function withContext(
   command: TransferCommand,
   work: typeof applyTransfer,
@@ -106,8 +106,8 @@ async function withContext(
 }
 
 /**
- * Compares for each project the place where its images are to be now, or the donor; tags that were taken along after
- * planning are part of it.
+ * Compares the images of each project at their current place, or at the donor, with the plan, including tags that were
+ * added after planning.
  */
 export async function verifyTransfer(command: TransferCommand<VerifyFlags>): Promise<VerifyResult> {
   const {plan, file, io, shard} = command;
@@ -159,7 +159,7 @@ async function verifyMove(
   };
 }
 
-/** @throws TransshipError DONOR_ABSENT where there is nothing to compare at the donor */
+/** @throws TransshipError DONOR_ABSENT if there is nothing to compare at the donor */
 async function throwIfRemoved(
   move: ProjectMove,
   journal: readonly JournalEntry[],
@@ -183,7 +183,7 @@ async function throwIfRemoved(
     throw donorAbsent(move, context, `; if it was removed on purpose, ${hint}`);
 }
 
-/** The instance of the plan, its registry logged in to. @throws TransshipError HOST_NOT_NAMED */
+/** Opens the instance of the plan, and logs in to its registry. @throws TransshipError HOST_NOT_NAMED */
 async function accessFor({
   plan,
   flags,
@@ -217,7 +217,10 @@ async function accessFor({
   };
 }
 
-/** Also of projects whose repositories have no tags: they are looked at before they move. Undefined: there is none. */
+/**
+ * Includes projects whose repositories have no tags, because they are examined before they move. Undefined: there is
+ * none.
+ */
 async function registryHost(
   {moves, groups = []}: TransferPlan,
   gitlab: GitLab,
@@ -241,7 +244,7 @@ async function registryHost(
   return undefined;
 }
 
-/** @throws TransshipError DONOR_UNFIT where images would be lost with the disk of a CI job */
+/** @throws TransshipError DONOR_UNFIT if images would be lost with the disk of a CI job */
 function throwIfLostWithJob({moves}: TransferPlan, {env}: Io): void {
   if (!isCiJob(env)) return;
   for (const {donor, way} of moves) {
@@ -262,7 +265,7 @@ function isOfJob(donor: Donor): boolean {
   return donor.kind === 'directory' && donor.onThisMachine !== true;
 }
 
-/** In a CI job, a native move has no other way by a directory that would be lost with the job. */
+/** In a CI job, a native move has no fallback with a directory that may be deleted with the job. */
 function withoutLost(plan: TransferPlan, {env}: Io): TransferPlan {
   if (!isCiJob(env)) return plan;
   const moves = plan.moves.map(({fallback, ...move}) =>

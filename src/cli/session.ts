@@ -7,13 +7,13 @@ import {debugLog} from './reporters/debug-log.ts';
 import {openReporter, type ProgressFlags} from './reporters/choose.ts';
 import {cacheDirectory} from './user-directories.ts';
 
-/** Flags of what talks to registries. */
+/** Flags of commands that access registries. */
 type SessionFlags = HostFlags & LimitFlags & ProgressFlags & GitLabFlags;
 
 /**
- * Opens registries and progress, runs `work`, and closes both whatever happens.
- * @param trust where the hosts come from a plan file
- * @throws TransshipError USAGE for a proxy or a host that is not one; what `work` throws
+ * Opens registries and progress, runs `work`, and closes both in any case.
+ * @param trust set if the hosts come from a plan file
+ * @throws TransshipError USAGE for an invalid proxy or host; the errors of `work`
  */
 export async function withSession<T>(
   io: Io,

@@ -6,10 +6,10 @@ import {printError, redactedSink, redactedStream} from './print-error.ts';
 import {errorStyle, runProgram} from './program.ts';
 import {homeDirectory} from './user-directories.ts';
 
-/** What Node ends with where a module waits for ever; where a function does, it would end as if all were done. */
+/** The exit code of Node if a module never settles. For a function it would be 0, as after success. */
 const UNSETTLED = 13;
 
-/** Node keeps SIGUSR1 for its debugger; Windows has neither. */
+/** Node uses SIGUSR1 for its debugger; Windows has neither signal. */
 function onUserSignal(listener: () => void): () => void {
   process.on('SIGUSR2', listener);
   return () => {
@@ -17,13 +17,13 @@ function onUserSignal(listener: () => void): () => void {
   };
 }
 
-/** Runs the command line of this process, and leaves its exit code with it. */
+/** Runs the command line of this process, and sets its exit code. */
 export async function start(): Promise<void> {
   const redactor = new Redactor();
   const {stdout, stderr} = process;
 
   using signals = listenForSignals(process);
-  // A reader that went away (| head) is no failure of ours.
+  // A closed pipe (| head) is not an error.
   stdout.on('error', () => undefined);
   stderr.on('error', () => undefined);
 
@@ -58,7 +58,7 @@ export async function start(): Promise<void> {
     );
     process.exitCode = printError(error, io.stderr, errorStyle(args, io.env));
   });
-  // Node would print the bare stack, past the redactor and past `--progress json`.
+  // Node would print the bare stack, without redaction and regardless of `--progress json`.
   process.once('uncaughtException', (error) => {
     process.exit(printError(error, io.stderr, errorStyle(args, io.env)));
   });

@@ -7,16 +7,16 @@ import type {Repositories} from '../model/port.ts';
 export interface TransferFlags {
   readonly to: string;
   readonly donor?: string;
-  /** The plan's file. */
+  /** The plan file. */
   readonly out?: string;
 }
 
 /**
- * Reads how one project is to move, as flags or a migration file say it. Projects are named by full path, id, or address,
- * as copied from a browser or for git. A donor with a `/` inside or a number is a project of the instance; one that begins
- * with `.` or `/`, or is another single word, is a directory. A relative one is relative to the current directory here,
- * and to that of the plan's file in the wish.
- * @param gitlab the address of the instance
+ * Reads the move of a project from flags or a migration file. Projects are named by full path, ID, or URL, as copied
+ * from a browser or for git. A donor that is a number or contains `/` is a project of the instance; one that begins
+ * with `.` or `/`, or is another single word, is a directory. A relative directory is relative to the current directory
+ * here, and to that of the plan file in the wish.
+ * @param gitlab the URL of the instance
  * @throws TransshipError USAGE
  */
 export function readMoveWish(project: string, flags: TransferFlags, gitlab: string): ProjectWish {
@@ -25,7 +25,7 @@ export function readMoveWish(project: string, flags: TransferFlags, gitlab: stri
 }
 
 /**
- * Reads how a group is to move. Its page's address has `/groups/` before its path.
+ * Reads the move of a group. The URL of its page has `/groups/` before its path.
  * @throws TransshipError USAGE
  */
 export function readGroupWish(group: string, flags: TransferFlags, gitlab: string): GroupWish {
@@ -44,7 +44,7 @@ function readPlaces(
   return {to: isNamespace ? `${to}/` : to, donor: readDonor(flags, path, gitlab)};
 }
 
-/** The instance that a project's address names; undefined: it is no address. */
+/** The instance in the URL of a project; undefined: the text is not a URL. */
 export function instanceOf(project: string): string | undefined {
   return isAddress(project) ? URL.parse(project)?.origin : undefined;
 }
@@ -65,9 +65,9 @@ function readDonor(
 }
 
 /**
- * The full path or id of a project or group, which may be given by its address.
- * @param gitlab the address of the instance
- * @param what it is, for messages
+ * The full path or ID of a project or group, which may be given by its URL.
+ * @param gitlab the URL of the instance
+ * @param what the kind, for messages
  * @throws TransshipError USAGE
  */
 export function pathOf(text: string, gitlab: string, what: string): string {
@@ -80,7 +80,7 @@ function isAddress(text: string): boolean {
   return /^https?:\/\//i.test(text);
 }
 
-/** The part of an address that GitLab's pages and git know a project by: what follows `/-/` is within the project. */
+/** The path of a project in a URL of GitLab or git; `/-/` precedes pages of the project. */
 function pathIn(address: string, gitlab: string, what: string): string {
   const [url, instance] = [URL.parse(address), new URL(gitlab)];
   const base = instance.pathname.replace(/\/$/, '');
@@ -114,18 +114,19 @@ function donorPath(donor: string, base: string): string {
 }
 
 /**
- * The directory that relative donors of a plan are relative to: that of its file; the current one for a plan on stdout.
+ * The directory that relative donors of a plan are relative to: that of its file, or the current one for a plan on
+ * stdout.
  */
 export function planDirectory(out: string | undefined): string {
   return out === undefined || out.startsWith('/dev/') ? resolve('.') : dirname(resolve(out));
 }
 
-/** Where a donor directory, or a layout in it, is on this machine. @param base see `planDirectory` */
+/** The path on this machine of a donor directory, or of a layout in it. @param base see `planDirectory` */
 export function directoryFrom(base: string, place: string): string {
   return resolve(base, place.replace(/^oci:/, ''));
 }
 
-/** The repositories of a plan whose layouts may be named relative to its file. @param base see `planDirectory` */
+/** The repositories of a plan, whose layouts may be relative to its file. @param base see `planDirectory` */
 export function relativeTo(base: string, repositories: Repositories): Repositories {
   const located = (name: string): string =>
     name.startsWith('oci:') ? `oci:${directoryFrom(base, name)}` : name;
@@ -136,7 +137,7 @@ export function relativeTo(base: string, repositories: Repositories): Repositori
   };
 }
 
-/** Whether this runs in a CI job, as GitLab and most others say it (GitLab: doc/ci/variables/predefined_variables.md). */
+/** Whether this is a CI job, according to GitLab and most others (GitLab: doc/ci/variables/predefined_variables.md). */
 export function isCiJob({CI: value = ''}: Io['env']): boolean {
   return !['', '0', 'false'].includes(value.toLowerCase());
 }

@@ -4,10 +4,16 @@ import type {Environment} from '../http/proxy.ts';
 import {chmod, statfs} from 'node:fs/promises';
 import {makeDirectory} from '../places/durable-file.ts';
 
+/** The variables and the home directory of the user. */
+export interface UserEnvironment {
+  readonly env: Environment;
+  readonly home: string;
+}
+
 /**
- * Where the user's own files are. A user that has no entry in the system's list and no HOME, as in some containers, gets
- * the root directory, which container runtimes set HOME to for such a user.
- * @param find throws where there is none
+ * The user's home directory. A user without an entry in the system's list and without HOME, as in some containers, gets
+ * the root directory, to which container runtimes set HOME for such a user.
+ * @param find throws if there is none
  */
 export function homeDirectory(find: () => string = homedir): string {
   try {
@@ -17,18 +23,18 @@ export function homeDirectory(find: () => string = homedir): string {
   }
 }
 
-/** For what can be made again (XDG Base Directory Specification). */
+/** For data that can be created again (XDG Base Directory Specification). */
 export function cacheDirectory(env: Environment, home: string): string {
   return join(absolute(env['XDG_CACHE_HOME']) ?? join(home, '.cache'), 'transship');
 }
 
-/** For what is to outlive a run, and is of no use elsewhere (XDG Base Directory Specification). */
+/** For data that outlives a run, and is specific to this machine (XDG Base Directory Specification). */
 export function stateDirectory(env: Environment, home: string): string {
   return join(absolute(env['XDG_STATE_HOME']) ?? join(home, '.local', 'state'), 'transship');
 }
 
 /**
- * Makes a directory that only the user may look into, whatever the umask is, and whatever an earlier version made.
+ * Creates a directory that only the user can access, whatever the umask and an existing directory are.
  * @throws the system's error
  */
 export async function privateDirectory(path: string): Promise<void> {
@@ -37,21 +43,21 @@ export async function privateDirectory(path: string): Promise<void> {
 }
 
 /**
- * A path that does not lead into the directory that a command happens to run in: whoever filled that one would choose
- * what is loaded from the cache. The specification, too, has relative paths ignored.
+ * A path that does not depend on the working directory: whoever controls that one could otherwise control what is
+ * loaded from the cache. The specification ignores relative paths as well.
  */
 function absolute(path: string | undefined): string | undefined {
   return path !== undefined && isAbsolute(path) ? path : undefined;
 }
 
-/** Bytes that are free where this directory is, or will be made; undefined: the system does not tell. */
+/** The free bytes for a directory that may not exist yet; undefined: the system does not report them. */
 export async function freeBytes(directory: string): Promise<number | undefined> {
   for (let at = directory; ; at = dirname(at)) {
     try {
       const {bavail, bsize} = await statfs(at);
       return bavail * bsize;
     } catch {
-      // It is made later: what is above it tells.
+      // If it does not exist yet, the nearest existing directory above it counts.
       if (dirname(at) === at) return undefined;
     }
   }

@@ -2,8 +2,8 @@ import {type Command, InvalidArgumentError, type Option} from 'commander';
 import type {Environment} from '../http/proxy.ts';
 
 /**
- * Flags without a variable. Those that permit a run to delete, to go beyond its plan, or to write where the command only
- * reads, are a decision about that run: a variable that somebody set once would decide for all of them.
+ * Flags without a variable. Flags that allow a run to delete, to exceed its plan, or to write where the command
+ * otherwise only reads, are decisions about one run: a variable would apply to all runs.
  */
 const FLAGS_ONLY = new Set([
   '--yes',
@@ -14,38 +14,38 @@ const FLAGS_ONLY = new Set([
   '--write',
 ]);
 
-/** Flags of one command that have another meaning elsewhere, or whose variable has another name. */
+/** Flags of single commands that have another meaning elsewhere, or whose variable has another name. */
 const FLAGS_ONLY_OF: Readonly<Record<string, ReadonlySet<string>>> = {
   verify: new Set(['--donor']),
 };
 
-/** Its variables have names of their own, because they are older than the rule: see `namedGitLab`. */
+/** Flags whose variables have other names: see `namedGitLab`. */
 const NAMED_OTHERWISE = new Set(['--gitlab']);
 
 /** Commands whose flags have no variables. */
 const COMMANDS_ONLY = new Set(['sandbox']);
 
-/** Parsers of flags that may be given several times. */
+/** Parsers of flags that may be repeated. */
 const LISTS = new WeakSet<object>();
 
-/** Marks the parser of a flag that may be given several times: a variable holds its values with commas between them. */
+/** Marks the parser of a flag that may be repeated: a variable contains its values, separated by commas. */
 export function repeatable<T extends (value: string, before?: never) => unknown>(parse: T): T {
   LISTS.add(parse);
   return parse;
 }
 
-/** The name of a flag's variable: TRANSSHIP_MAX_BYTES for `--max-bytes`. */
+/** The variable of a flag: TRANSSHIP_MAX_BYTES for `--max-bytes`. */
 function variableOf(flag: string): string {
   return `TRANSSHIP_${flag.slice(2).toUpperCase().replaceAll('-', '_')}`;
 }
 
-/** Whether the variable of a flag without a value switches it on; undefined: neither on nor off. */
+/** Whether the variable of a flag without a value enables it; undefined: the text is invalid. */
 function isOn(text: string): boolean | undefined {
   if (/^(?:1|true|yes)$/i.test(text)) return true;
   return /^(?:0|false|no)$/i.test(text) ? false : undefined;
 }
 
-/** Whether a variable switches on a flag that has to be known before the flags are parsed. */
+/** Whether a variable enables a flag that must be known before the flags are parsed. */
 export function isSwitchedOn(flag: string, env: Environment): boolean {
   return isOn(env[variableOf(flag)] ?? '') === true;
 }
@@ -56,8 +56,7 @@ export function variableValue(flag: string, env: Environment): string | undefine
 }
 
 /**
- * Gives every flag of the program that is not on the command line the value of its variable. An empty variable counts as
- * not set.
+ * Sets every flag that is not on the command line to the value of its variable. An empty variable counts as not set.
  */
 export function takeVariables(program: Command, env: Environment): void {
   withoutDuty(program, env);
@@ -67,7 +66,7 @@ export function takeVariables(program: Command, env: Environment): void {
   });
 }
 
-/** Commander looks for the flags that must be given before any hook is called. */
+/** Commander checks required flags before it calls any hook. */
 function withoutDuty(command: Command, env: Environment): void {
   for (const option of command.options)
     if (option.mandatory && valueFor(command, option, env) !== undefined)
@@ -112,7 +111,7 @@ function valueOf(option: Option, text: string): unknown {
   return parts.reduce<unknown>((before, part) => parseArg(part, before), undefined);
 }
 
-/** The values between commas; not those within the braces of a glob. */
+/** The values between commas, except commas within the braces of a glob. */
 function listIn(text: string): readonly string[] {
   return [...text.matchAll(/(?:\{[^}]*\}|[^,])+/g)].map(([part]) => part.trim());
 }

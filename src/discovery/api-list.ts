@@ -101,6 +101,17 @@ export function repositoriesNotListed(
   });
 }
 
+/**
+ * The first segment of a prefix, for products that list the repositories of one owner only.
+ * @param kind for messages: `namespace`
+ * @throws TransshipError REPOSITORIES_NOT_LISTED for a host without a path
+ */
+export function ownerIn(prefix: string, kind: string, who: string, hint: string): string {
+  const [owner = ''] = prefix.split('/');
+  if (owner !== '') return owner;
+  throw repositoriesNotListed(who, `it lists those of one ${kind}`, hint);
+}
+
 /** Statuses of a server that does not list repositories with this login; all others are failures. */
 const NOT_LISTED = new Set([400, 401, 403, 404, 405, 501]);
 

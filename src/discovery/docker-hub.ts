@@ -8,13 +8,7 @@ import {DOCKER_HUB, isWithin} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
 import type {Credentials} from '../registry/credentials/credentials.ts';
 import {registryRefusal} from '../registry/refusal.ts';
-import {
-  type ProductApi,
-  type ApiList,
-  type ListerOptions,
-  readPages,
-  repositoriesNotListed,
-} from './api-list.ts';
+import {type ProductApi, type ApiList, type ListerOptions, ownerIn, readPages} from './api-list.ts';
 
 /** Docker Hub's API (docs.docker.com/reference/api/hub/latest, "servers"). */
 const API = new URL('https://hub.docker.com/');
@@ -64,11 +58,8 @@ async function* ofNamespace(
   prefix: string,
   call: Call,
 ): AsyncGenerator<ListedRepository> {
-  const [namespace = ''] = prefix.split('/');
-  if (namespace === '') {
-    const hint = `name a namespace, such as ${DOCKER_HUB}/library`;
-    throw repositoriesNotListed(api.name, 'it lists those of one namespace', hint);
-  }
+  const hint = `name a namespace, such as ${DOCKER_HUB}/library`;
+  const namespace = ownerIn(prefix, 'namespace', api.name, hint);
   const pages: ApiList<z.infer<typeof pageSchema>> = {
     first: `/v2/namespaces/${encodeURIComponent(namespace)}/repositories?page_size=${PAGE_SIZE}`,
     page: pageSchema,

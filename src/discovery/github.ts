@@ -3,13 +3,7 @@ import {TransshipError} from '../model/error.ts';
 import type {Call, ListedRepository, RepositoryLister} from '../model/port.ts';
 import {isWithin} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
-import {
-  type ProductApi,
-  type ApiList,
-  type ListerOptions,
-  readPages,
-  repositoriesNotListed,
-} from './api-list.ts';
+import {type ProductApi, type ApiList, type ListerOptions, ownerIn, readPages} from './api-list.ts';
 
 export const GITHUB_REGISTRY = 'ghcr.io';
 const API = new URL('https://api.github.com/');
@@ -51,11 +45,8 @@ async function* ofOwner(
   prefix: string,
   call: Call,
 ): AsyncGenerator<ListedRepository> {
-  const [owner = ''] = prefix.split('/');
-  if (owner === '') {
-    const hint = `name an organisation or a user, such as ${GITHUB_REGISTRY}/OWNER`;
-    throw repositoriesNotListed(api.name, 'it lists those of one owner', hint);
-  }
+  const hint = `name an organisation or a user, such as ${GITHUB_REGISTRY}/OWNER`;
+  const owner = ownerIn(prefix, 'owner', api.name, hint);
   const read = (kind: 'orgs' | 'users') => {
     const path = `${base}/${kind}/${encodeURIComponent(owner)}/packages`;
     const pages: ApiList<z.infer<typeof packages>> = {

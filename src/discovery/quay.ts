@@ -2,13 +2,7 @@ import type {Call, ListedRepository, RepositoryLister} from '../model/port.ts';
 import {isWithin} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
 import type {Credentials} from '../registry/credentials/credentials.ts';
-import {
-  type ProductApi,
-  type ApiList,
-  type ListerOptions,
-  readPages,
-  repositoriesNotListed,
-} from './api-list.ts';
+import {type ProductApi, type ApiList, type ListerOptions, ownerIn, readPages} from './api-list.ts';
 
 /** The user name with which an OAuth token logs in to Quay's registry (quay/quay: auth/credential_consts.py). */
 const OAUTH_USER = '$oauthtoken';
@@ -52,11 +46,8 @@ async function* ofNamespace(
   prefix: string,
   call: Call,
 ): AsyncGenerator<ListedRepository> {
-  const [namespace = ''] = prefix.split('/');
-  if (namespace === '') {
-    const hint = 'name a namespace after the host';
-    throw repositoriesNotListed(api.name, 'it lists those of one namespace', hint);
-  }
+  const hint = 'name a namespace after the host';
+  const namespace = ownerIn(prefix, 'namespace', api.name, hint);
   const query = new URLSearchParams({namespace, public: 'true', last_modified: 'true'});
   const pages: ApiList<z.infer<typeof pageSchema>> = {
     first: `/api/v1/repository?${query.toString()}`,

@@ -86,7 +86,7 @@ function accessFindings(project: Project): readonly Finding[] {
     findings.push(
       warned(
         'role',
-        'the owner of the token is no Maintainer: rules and policies are not shown',
+        'the owner of the token is not a Maintainer: rules and policies are not shown',
         'use a token of a Maintainer',
       ),
     );
@@ -184,7 +184,7 @@ async function findEmptyNames(
     : [
         failed(
           'tag-names',
-          `${found.join(', ')} have a tag without a name, which nobody can delete`,
+          `${found.join(', ')} have a tag without a name, which cannot be deleted`,
           'an administrator has to remove the stray object from the storage (aws s3 rm)',
         ),
       ];

@@ -121,7 +121,7 @@ export const GITLAB_SYMPTOMS: readonly Symptom[] = [
       'the proxy in front of the registry does not reach it; where images are in Google Cloud Storage, large uploads fail with 502 and high CPU usage over HTTP/2',
     whose: 'the administrator of the registry',
     remedy:
-      'check that the registry runs; with Google Cloud Storage, set GODEBUG=http2client=0 for it; transship repeats and resumes meanwhile, --jobs 4 helps',
+      'check that the registry runs; with Google Cloud Storage, set GODEBUG=http2client=0 for it; meanwhile transship retries and resumes, and --jobs 4 helps',
   },
   {
     id: 'registry-key-missing',
@@ -163,7 +163,7 @@ export const GITLAB_SYMPTOMS: readonly Symptom[] = [
   {
     id: 'immutable-tag',
     words: ['immutable_tag', 'tag is immutable'],
-    meaning: 'a rule of the project makes this tag immutable: nobody can overwrite or delete it',
+    meaning: 'a rule of the project makes this tag immutable: it cannot be overwritten or deleted',
     whose: 'the owner of the project',
     remedy: 'an owner can delete the rule; choose another tag otherwise',
   },
@@ -271,7 +271,7 @@ export const GITLAB_SYMPTOMS: readonly Symptom[] = [
     meaning:
       'GitLab 19.0.0 and 19.0.1 answer 500 at /gitlab/v1/, while images can be pulled and pushed',
     whose: 'the administrator of GitLab',
-    remedy: 'update to 19.0.2 or later; transship goes on by /v2/',
+    remedy: 'update to 19.0.2 or later; transship continues with /v2/',
   },
   {
     id: 's3-put-500',

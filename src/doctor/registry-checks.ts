@@ -289,7 +289,7 @@ async function checkBlobs(
       : warned(
           'ranges',
           RANGES[ranges],
-          'an interrupted download begins anew; large blobs are read over one connection',
+          'an interrupted download restarts; large blobs are read over one connection',
           ranges,
         ),
     passed(

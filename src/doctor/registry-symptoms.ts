@@ -19,7 +19,8 @@ export const REGISTRY_SYMPTOMS: readonly Symptom[] = [
       'oci manifest found, but',
       'oci index found, but',
     ],
-    meaning: 'the client does not ask for OCI manifests, so the registry says that there is none',
+    meaning:
+      'the client does not ask for OCI manifests, so the registry reports that there is none',
     whose: 'you',
     remedy: 'use a client of the last years (docker 20.10 or later); transship asks for all types',
   },
@@ -124,7 +125,7 @@ export const REGISTRY_SYMPTOMS: readonly Symptom[] = [
       'pull access denied',
     ],
     meaning:
-      'the login may not do this here: a missing scope (a push needs read_registry and write_registry), a missing role, or a path that is no project',
+      'the login may not do this here: a missing scope (a push needs read_registry and write_registry), a missing role, or a path that is not a project',
     whose: 'you',
     remedy:
       'use a token with the scopes and at least the Developer role; a path may have two parts below the project at most',

@@ -88,7 +88,7 @@ export class UploadTrial {
           : warned(
               'resume',
               'the registry does not tell how far an upload is',
-              'interrupted uploads begin anew',
+              'interrupted uploads restart',
               'no',
             );
       const {minChunk} = upload;
@@ -124,8 +124,8 @@ export class UploadTrial {
       if (kept === undefined) {
         return warned(
           'cut',
-          'an upload whose connection breaks inside a chunk cannot be asked for any more',
-          'it begins anew; one that breaks off between chunks goes on',
+          'an upload whose connection breaks inside a chunk cannot be queried again',
+          'it restarts; an upload that breaks between chunks is resumed',
           'lost',
         );
       }
@@ -136,15 +136,15 @@ export class UploadTrial {
         return warned(
           'cut',
           `${what}, and the upload does not go on there: ${refused.message}`,
-          'such an upload begins anew; uploads that break off between chunks go on',
-          'begins anew',
+          'such an upload restarts; uploads that break between chunks are resumed',
+          'restarts',
         );
       }
       return inChunk > 0
-        ? passed('cut', `${what}, and the upload goes on there`, 'inside a chunk')
+        ? passed('cut', `${what}, and the upload is resumed there`, 'inside a chunk')
         : passed(
             'cut',
-            `${what}: the upload goes on after its last whole chunk (--chunk-size)`,
+            `${what}: the upload is resumed after its last whole chunk (--chunk-size)`,
             'after a chunk',
           );
     } finally {

@@ -132,7 +132,7 @@ async function mayDelete(plan: CopyPlan, {confirmDeletions}: ApplyOptions): Prom
   const deletions = deletionsOf(plan);
   if (deletions.length === 0) return true;
   if (confirmDeletions !== undefined) return await confirmDeletions(deletions);
-  throw new TransshipError('USAGE', 'the plan deletes tags, and nobody confirms that', {
+  throw new TransshipError('USAGE', 'the plan deletes tags, and nothing confirms that', {
     side: 'local',
     hint: 'apply it with the option "confirmDeletions"; nothing was done',
   });

@@ -141,7 +141,7 @@ function archiveOf(text: string, flag: string): ArchivePlace {
   const place = parsePlace(text);
   const isWhole = !('ref' in place) && !('repository' in place);
   if (isWhole && (place.transport === 'oci' || place.transport === 'oci-archive')) return place;
-  throw new TransshipError('USAGE', `${flag} ${text} is no place for several repositories`, {
+  throw new TransshipError('USAGE', `${flag} ${text} cannot hold several repositories`, {
     side: 'local',
     hint: `write ${flag} oci-archive:FILE, or oci:DIR`,
   });

@@ -134,7 +134,7 @@ export function parseReference(text: string): Reference {
       'a tag has at most 128 letters, digits, "_", "." and "-", and does not start with "." or "-"',
     );
   }
-  const {registry, path} = splitHost(hasTag ? named.slice(0, colon) : named);
+  const {registry, path} = splitRegistry(hasTag ? named.slice(0, colon) : named);
   if (!isHostName(registry))
     throw invalid(text, `"${registry}" is not a host`, 'write host[:port]/repository');
   if (!isRepositoryPath(path))
@@ -227,7 +227,7 @@ function notADigest(shown: string): TransshipError {
       );
 }
 
-function splitHost(name: string): {registry: string; path: string} {
+function splitRegistry(name: string): {registry: string; path: string} {
   const slash = name.indexOf('/');
   const first = slash < 0 ? '' : name.slice(0, slash);
   const isHost = /[.:[]/.test(first) || first === 'localhost' || first !== first.toLowerCase();

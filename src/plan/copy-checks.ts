@@ -114,7 +114,7 @@ export function goneCheck(repository: string, gone: readonly NotRead[]): Check {
     code: 'MANIFEST_NOT_FOUND',
     result: 'warn',
     subject: repository,
-    message: `${repository} lists ${listOf(gone)}, but does not have the manifest: left out`,
+    message: `${repository} lists ${namesOf(gone)}, but does not have the manifest: left out`,
     hint: 'push the image again or delete the tag at the source, or leave it out with --exclude-tag',
   };
 }
@@ -127,12 +127,12 @@ export function unnamedCheck(repository: string, unnamed: readonly NotRead[]): C
     code: 'SKIPPED',
     result: 'warn',
     subject: repository,
-    message: `${repository} holds ${listOf(unnamed)}, which ${unnamed.length === 1 ? 'has no tag of its own' : 'have no tags of their own'}: left out`,
+    message: `${repository} holds ${namesOf(unnamed)}, which ${unnamed.length === 1 ? 'has no tag of its own' : 'have no tags of their own'}: left out`,
     hint: `copy such images one by one, with a tag at the destination: transship copy ${repository}${name} HOST/REPOSITORY:TAG`,
   };
 }
 
-function listOf([first, ...others]: readonly NotRead[]): string {
+function namesOf([first, ...others]: readonly NotRead[]): string {
   const name = first?.tag ?? (first?.digest === undefined ? '' : shortDigest(first.digest));
   return others.length === 0 ? name : `${name} and ${others.length} more`;
 }

@@ -115,7 +115,7 @@ export function makeCopyPlan(input: CopyPlanInput): CopyPlan {
       ...(findings?.checks ?? []),
       ...conflicts,
       ...found.flatMap((route) =>
-        route.checks.map((check) => placed(check, wish.routes[route.wish])),
+        route.checks.map((check) => withPosition(check, wish.routes[route.wish])),
       ),
       ...newDigests(toDo),
       ...nothingSelected(wish, found, conflicts),
@@ -232,12 +232,12 @@ function nothingSelected(
     if (skipped.length === 0 || isKnown || isKept) return [];
     const isFiltered = skipped.some(({reason}) => reason === 'filtered');
     const hint = isFiltered ? undefined : others[0]?.hint;
-    return [placed(checks.nothingSelectedCheck(source, skipped.length, hint), route)];
+    return [withPosition(checks.nothingSelectedCheck(source, skipped.length, hint), route)];
   });
 }
 
 /** Adds the position in the migration file to a check that forbids the plan. */
-function placed(check: Check, route: RouteWish | undefined): Check {
+function withPosition(check: Check, route: RouteWish | undefined): Check {
   if (check.result !== 'forbid' || route?.at === undefined) return check;
   return {...check, message: formatProblem({...route.at, message: check.message})};
 }

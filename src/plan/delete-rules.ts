@@ -50,7 +50,9 @@ function chosenByRules(rules: DeleteRules, seen: SeenRepository): ChosenTags {
   const kept = keptByRules(tagged, rules);
   const going = goingOf(tagged, kept);
   const graphs = new Map(going.map(({digest}) => [digest, graphIn(inventory, digest)]));
-  const gone = new Set(going.flatMap(({digest}) => [digest, ...digestsIn(graphs.get(digest))]));
+  const gone = new Set(
+    going.flatMap(({digest}) => [digest, ...manifestDigests(graphs.get(digest))]),
+  );
   const attached = attachedTo(gone, inventory);
   const attachedTags = new Set(attached.map(({tag}) => tag));
   return {
@@ -234,7 +236,7 @@ function graphIn({manifests}: SourceInventory, digest: Digest): ManifestGraph | 
   return root && graphOf(root, (one) => manifests.get(one));
 }
 
-function digestsIn(graph: ManifestGraph | undefined): readonly Digest[] {
+function manifestDigests(graph: ManifestGraph | undefined): readonly Digest[] {
   return graph?.manifests.map(({descriptor}) => descriptor.digest) ?? [];
 }
 

@@ -47,7 +47,7 @@ export function serializePlan(plan: Plan): string {
 export function parsePlan(text: Uint8Array | string, fileName: string): Plan {
   const json = readJson(text, fileName);
   const format = z.object({format: z.int()}).safeParse(json);
-  if (format.success) throwUnlessOurs(format.data.format, fileName);
+  if (format.success) throwUnlessCurrent(format.data.format, fileName);
   const parsed = planSchema.safeParse(json);
   if (!parsed.success) throw invalid(describeIssues(parsed.error), fileName, parsed.error);
   const file = parsed.data;
@@ -73,7 +73,7 @@ export function parsePlan(text: Uint8Array | string, fileName: string): Plan {
   }
 }
 
-function throwUnlessOurs(format: number, fileName: string): void {
+function throwUnlessCurrent(format: number, fileName: string): void {
   if (format > PLAN_FORMAT) {
     throw new TransshipError(
       'PLAN_FORMAT_NEWER',

@@ -1,12 +1,14 @@
 import type {TagRename} from '../model/plan.ts';
 
-/**
- * Renaming of tags by regular expressions from a file that others may have written.
+/*
+ * Renaming of tags by JavaScript's regular expressions, from a file that others may have written.
  *
- * JavaScript's engine backtracks, so a pattern can take exponential time. RE2 would not, but is a native library. As a
- * tag has at most 128 characters, it is enough to allow only patterns whose number of ways to match can be computed and
- * is small: no repeated groups, lookaround or back references, and the product of the ways of all its parts bounded.
+ * The engine backtracks, so that a pattern can take exponential time. Because a tag has at most 128 characters, it is
+ * enough to accept only patterns whose number of ways to match can be computed and is small: without repeated groups,
+ * lookaround and back references, and with a bound on the product of the ways of all parts.
  */
+
+/** The maximum characters of a pattern. */
 const PATTERN_LIMIT = 200;
 const TAG_LIMIT = 128;
 /** Accepts three `.*`, but not four: some 400,000 ways, which take at most a few milliseconds for one tag. */

@@ -75,7 +75,10 @@ export function totalsOf(
   const present = skipped.filter((skip) => skip.reason === 'present');
   const sourceTags = new Set([
     ...steps.flatMap(({from, sourceTag}) => (sourceTag ? [`${from}:${sourceTag.name}`] : [])),
-    ...present.flatMap(({from, tag}) => (tag === undefined ? [] : [`${from}:${tag}`])),
+    ...present.flatMap(({from, sourceTag, tag}) => {
+      const name = sourceTag ?? tag;
+      return name === undefined ? [] : [`${from}:${name}`];
+    }),
   ]);
   const tags = tagged(steps) + tagged(present);
   const put = new ByPlace<Digest, true>();

@@ -113,7 +113,7 @@ function projectFacts({from, to, standing}: ProjectStatus): readonly (readonly [
 
 /** One of several projects. */
 function projectRow({from, to, ended, standing}: ProjectStatus, planFile: string | undefined): Row {
-  const last = ended ?? 'not begun, or under way';
+  const last = ended ?? 'not started, or in progress';
   if (standing === undefined) return {cells: [{code: `${from} to ${to}`}, last, '', '', '', '']};
   const {images, donor, isPaused, next} = standing;
   return {

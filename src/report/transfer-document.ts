@@ -317,7 +317,7 @@ function whatOf(step: TransferStep, {project, repositories, donor}: ProjectMove)
     case 'push':
       return copySetText(step, project.to);
     case 'freeze':
-      return `let nobody but owners push to ${step.patterns.join(', ')}`;
+      return `allow only owners to push to ${step.patterns.join(', ')}`;
     case 'unfreeze':
       return 'remove these rules';
     case 'move-rules':

@@ -17,38 +17,42 @@ import {makeSigningKey, type SigningKey} from './signing-key.ts';
 
 export interface TokenOptions {
   readonly users: readonly User[];
-  /** What may be done without credentials. Default: nothing. */
+  /** Permissions without credentials. Default: none. */
   readonly anonymous?: readonly Grant[];
-  /** Default: 300, as GitLab's. */
+  /** Default: 300, as in GitLab. */
   readonly tokenLifeSeconds?: number;
-  /** How long after its end a token is still taken. Default: 60, as GitLab's. */
+  /** How long an expired token is still accepted. Default: 60, as in GitLab. */
   readonly leewaySeconds?: number;
-  /** Default: `container_registry`, as GitLab's. */
+  /** Default: `container_registry`, as in GitLab. */
   readonly service?: string;
   readonly issuer?: string;
   /** The time in ms, for tests. */
   readonly clock?: () => number;
 }
 
-/** Hands out tokens in GitLab's manner, and reads them again. */
+/** Issues tokens as GitLab does, and verifies them. */
 export class TokenService {
   readonly service: string;
   readonly issuer: string;
-  readonly key: SigningKey = makeSigningKey();
   readonly #options: TokenOptions;
-  readonly #clock: () => number;
+  readonly #signer: TokenSigner;
 
   constructor(options: TokenOptions) {
     this.#options = options;
-    this.#clock = options.clock ?? Date.now;
+    this.#signer = new TokenSigner(options.leewaySeconds ?? 60, options.clock ?? Date.now);
     this.service = options.service ?? 'container_registry';
     this.issuer = options.issuer ?? 'transship-sandbox';
   }
 
+  /** For a registry's REGISTRY_AUTH_TOKEN_ROOTCERTBUNDLE. */
+  get certificatePem(): string {
+    return this.#signer.key.certificatePem;
+  }
+
   /**
-   * `GET /jwt/auth?service=…&scope=…&scope=…`, as GitLab answers it (jwt_controller.rb,
-   * container_registry_authentication_service.rb): actions that are not granted are missing from the token, and the
-   * token alone is sent, without `expires_in`.
+   * `GET /jwt/auth?service=…&scope=…&scope=…` (GitLab: app/controllers/jwt_controller.rb,
+   * app/services/auth/container_registry_authentication_service.rb): actions that are not granted are missing from the
+   * token, and the response contains only the token, without `expires_in`.
    * @throws Refusal UNAUTHORIZED, DENIED
    */
   async answer({method, query, headers}: Exchange): Promise<Reply> {
@@ -60,12 +64,12 @@ export class TokenService {
     if (!user && access.length === 0) throw refusal(403, 'DENIED', 'access forbidden');
     const claims = {issuer: this.issuer, service, subject: user?.name ?? '', access};
     const life = this.#options.tokenLifeSeconds ?? 300;
-    return jsonReply(200, {token: signToken(claims, life, this.key, this.#clock())});
+    return jsonReply(200, {token: this.#signer.sign(claims, life)});
   }
 
-  /** What a token says; undefined: it is not valid, or not any more. */
+  /** The claims of a token; undefined: it is invalid or expired. */
   verify(token: string): TokenClaims | undefined {
-    const claims = verifyToken(token, this.key, this.#options.leewaySeconds ?? 60, this.#clock());
+    const claims = this.#signer.verify(token);
     return claims?.service === this.service && claims.issuer === this.issuer ? claims : undefined;
   }
 
@@ -87,7 +91,7 @@ export class TokenService {
   }
 }
 
-/** What a token says besides its times (distribution, docs/spec/auth/jwt.md). */
+/** The claims of a token, without its times (distribution: docs/spec/auth/jwt.md). */
 export interface TokenClaims {
   readonly issuer: string;
   readonly service: string;
@@ -110,61 +114,77 @@ const payloadSchema = z.object({
   ),
 });
 
-/** Signatures of JWS are the two numbers side by side, not DER (RFC 7518, 3.4). */
+/** A signature of JWS consists of two concatenated numbers, not of DER (RFC 7518, 3.4). */
 const ENCODING = {dsaEncoding: 'ieee-p1363'} as const;
 
-/** GitLab dates a token a little back, for registries whose clock is behind (JSONWebToken::Token). */
+/** GitLab antedates a token, for registries whose clock is slow (lib/json_web_token/token.rb). */
 const NOT_BEFORE_SECONDS = 5;
 
-/**
- * @param now in ms
- * @returns a JWT signed with ES256
- */
-export function signToken(
-  {issuer, service, subject, access}: TokenClaims,
-  lifeSeconds: number,
-  key: SigningKey,
-  now: number,
-): string {
-  const iat = Math.floor(now / 1000);
-  const times = {iat, nbf: iat - NOT_BEFORE_SECONDS, exp: iat + lifeSeconds};
-  const claims = {iss: issuer, aud: service, sub: subject, jti: randomUUID(), access};
-  const signed = `${encode({typ: 'JWT', alg: 'ES256', kid: key.id})}.${encode({...claims, ...times})}`;
-  const signature = sign('sha256', Buffer.from(signed), {key: key.privateKey, ...ENCODING});
-  return `${signed}.${signature.toString('base64url')}`;
-}
+/** The number of tokens that a signer remembers. */
+const REMEMBERED = 1000;
 
-/**
- * Reads a token of ours. Its header is not looked at: there is one key and one algorithm.
- * @param leewaySeconds how far the clocks may differ
- * @param now in ms
- * @returns undefined for a token that is not valid, or not any more
- */
-export function verifyToken(
-  token: string,
-  key: SigningKey,
-  leewaySeconds: number,
-  now: number,
-): TokenClaims | undefined {
-  const [header, payload, signature, ...more] = token.split('.');
-  if (header === undefined || payload === undefined || signature === undefined || more.length > 0)
-    return undefined;
-  const signed = Buffer.from(`${header}.${payload}`);
-  const bytes = Buffer.from(signature, 'base64url');
-  if (!verify('sha256', signed, {key: key.publicKey, ...ENCODING}, bytes)) return undefined;
-  const claims = payloadSchema.parse(parseJson(Buffer.from(payload, 'base64url')));
-  const seconds = now / 1000;
-  if (seconds >= claims.exp + leewaySeconds || seconds < claims.nbf - leewaySeconds)
-    return undefined;
-  const {iss: issuer, aud: service, sub: subject, access} = claims;
-  return {issuer, service, subject, access};
+type TokenPayload = z.infer<typeof payloadSchema>;
+
+/** Signs tokens with its own key, and verifies them. */
+export class TokenSigner {
+  readonly key: SigningKey = makeSigningKey();
+  readonly #leewaySeconds: number;
+  readonly #clock: () => number;
+  /** Tokens with a valid signature, oldest first. Verification takes longer than most responses, and clients send a token with each request. */
+  readonly #genuine = new Map<string, TokenPayload>();
+
+  /**
+   * @param leewaySeconds the tolerated difference of the clocks
+   * @param clock the time in ms
+   */
+  constructor(leewaySeconds: number, clock: () => number) {
+    this.#leewaySeconds = leewaySeconds;
+    this.#clock = clock;
+  }
+
+  /** @returns a JWT signed with ES256 */
+  sign({issuer, service, subject, access}: TokenClaims, lifeSeconds: number): string {
+    const {id, privateKey} = this.key;
+    const iat = Math.floor(this.#clock() / 1000);
+    const times = {iat, nbf: iat - NOT_BEFORE_SECONDS, exp: iat + lifeSeconds};
+    const claims = {iss: issuer, aud: service, sub: subject, jti: randomUUID(), access};
+    const signed = `${encode({typ: 'JWT', alg: 'ES256', kid: id})}.${encode({...claims, ...times})}`;
+    const signature = sign('sha256', Buffer.from(signed), {key: privateKey, ...ENCODING});
+    return `${signed}.${signature.toString('base64url')}`;
+  }
+
+  /** The claims of a token; undefined: signed by another key, expired, or not valid yet. */
+  verify(token: string): TokenClaims | undefined {
+    const payload = this.#genuine.get(token) ?? this.#check(token);
+    if (payload === undefined) return undefined;
+    const seconds = this.#clock() / 1000;
+    if (seconds >= payload.exp + this.#leewaySeconds || seconds < payload.nbf - this.#leewaySeconds)
+      return undefined;
+    const {iss: issuer, aud: service, sub: subject, access} = payload;
+    return {issuer, service, subject, access};
+  }
+
+  /** Verifies the signature. The header is ignored: there is one key and one algorithm. */
+  #check(token: string): TokenPayload | undefined {
+    const [header, payload, signature, ...more] = token.split('.');
+    if (header === undefined || payload === undefined || signature === undefined || more.length > 0)
+      return undefined;
+    const signed = Buffer.from(`${header}.${payload}`);
+    const bytes = Buffer.from(signature, 'base64url');
+    if (!verify('sha256', signed, {key: this.key.publicKey, ...ENCODING}, bytes)) return undefined;
+    const parsed = payloadSchema.parse(parseJson(Buffer.from(payload, 'base64url')));
+    const [oldest] = this.#genuine.keys();
+    if (oldest !== undefined && this.#genuine.size >= REMEMBERED) this.#genuine.delete(oldest);
+    this.#genuine.set(token, parsed);
+    return parsed;
+  }
 }
 
 function encode(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-/** A stand-alone token service, for a registry in another process. */
+/** A token service of its own, for a registry in another process. */
 export interface TokenServer extends AsyncDisposable {
   /** For REGISTRY_AUTH_TOKEN_REALM. */
   readonly realm: string;
@@ -178,7 +198,7 @@ export interface TokenServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** @param options.port default: a free one */
+/** @param options.port default: a free port */
 export async function startTokenServer(
   options: TokenOptions & {readonly port?: number},
 ): Promise<TokenServer> {
@@ -193,7 +213,7 @@ export async function startTokenServer(
     realm: `http://${server.host}${TOKEN_PATH}`,
     service: tokens.service,
     issuer: tokens.issuer,
-    certificatePem: tokens.key.certificatePem,
+    certificatePem: tokens.certificatePem,
     log,
     close,
     [Symbol.asyncDispose]: close,

@@ -106,7 +106,7 @@ describe('a migration through an archive', () => {
     expect(await source.storage.manifests.tags('team/busybox' as RepositoryPath)).not.toEqual([]);
   });
 
-  test('keeps the whole names, by which skopeo finds the images', async () => {
+  test('keeps the full names, by which skopeo finds the images', async () => {
     await exported();
     const from = `${archive}:${source.host}/team/busybox:1.35`;
     const {stdout} = await skopeo(['inspect', '--raw', from]);
@@ -211,7 +211,7 @@ describe('an archive in parts', () => {
     expect(await problems('signed', 'mirror/team/signed')).toEqual([]);
   });
 
-  test('without its list is told', async () => {
+  test('without its list is reported', async () => {
     await rm(temp.join('out.tar.sha256'));
     const told = toldError(await transship(['plan', file, '--from', archive]));
     expect(told).toMatchObject({code: 'FILE_INVALID', exit: 64});
@@ -229,7 +229,7 @@ describe('an archive in parts', () => {
     await imported();
   });
 
-  test('that a kill interrupted goes on where it was', async () => {
+  test('resumes after a kill', async () => {
     for (const name of kept.keys()) await rm(temp.join(name));
     const plan = await planned('export.plan.json', '--to', archive, ...split);
     let asked = 0;

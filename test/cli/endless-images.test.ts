@@ -243,7 +243,7 @@ describe('JSON that is nested deep', () => {
     expect(error.message).toContain('nested deeper than 100 levels');
   });
 
-  test('in the words of a refusal is not told', async () => {
+  test('in the message of a refusal is not printed', async () => {
     await using source = await startHttpServer((_request, response) => {
       response.writeHead(403, {'content-type': 'application/json'});
       response.end(`{"errors":[{"code":"DENIED","detail":${deep(20_000)}}]}`);

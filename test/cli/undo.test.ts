@@ -130,7 +130,7 @@ describe('rollback of deletions', () => {
     expect(await tagsOf(url)).toEqual(before);
   });
 
-  test('leaves a tag alone that was pushed since then', async () => {
+  test('does not change a tag that was pushed since then', async () => {
     const {url, host} = sandbox;
     await pushImage(url, repository, 'a', {layers: [Buffer.from('a')]});
     const b = await pushImage(url, repository, 'b', {layers: [Buffer.from('b')]});

@@ -1,4 +1,4 @@
-import {MAIN} from '../support/cli.ts';
+import {COMPILE_CACHE, MAIN} from '../support/cli.ts';
 import {randomUUID} from 'node:crypto';
 import {afterAll, describe, expect, it} from 'vitest';
 import type {Digest} from '../../src/model/digest.ts';
@@ -70,8 +70,7 @@ async function startCopy({images, registry, flags}: Route) {
   forwarders.destination.forget();
   const apply = ['apply', plan, '--chunk-size', String(images.chunk), '--progress', 'none'];
   const args = [...apply, ...flags];
-  // Only so that a hundred starts take less time; those that are killed add nothing to it.
-  const env = {HOME: home, NODE_COMPILE_CACHE: temp.join('compiled')};
+  const env = {HOME: home, ...COMPILE_CACHE};
   return {
     forwarders,
     to,
@@ -196,7 +195,7 @@ describe('killed at a request to the source of a copy to docker-registry', async
   });
 });
 
-describe('killed at a request to a registry that tells the offset at any time', async () => {
+describe('killed at a request to a registry that reports offsets', async () => {
   const route = {images: large, registry: sandbox.host, flags: []};
   const {destination} = await undisturbed(route);
 

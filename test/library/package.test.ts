@@ -78,7 +78,7 @@ test('the page on the library has the example as it is', async () => {
   expect([...named, 'TransshipError'].toSorted()).toEqual(exported.toSorted());
 });
 
-test('its types are those of no other package, and hide what is internal', async () => {
+test('its types depend on no other package, and hide internals', async () => {
   for (const name of ['index.d.mts', 'index.d.cts']) {
     const text = await readFile(temp.join('node_modules/transship/dist', name), 'utf8');
     const code = text.replaceAll(/\/\*\*.*?\*\//gs, '');
@@ -102,7 +102,7 @@ test.each(['copy-repository.mts', 'nightly.mts', 'copy-repository.cts'])(
   },
 );
 
-test('its types refuse what is wrong', async () => {
+test('its types refuse wrong uses', async () => {
   const wrong = `import {openSession, planCopy, type RunEvent} from 'transship';
 const session = openSession({plainHttp: 'example.com'});
 void planCopy(session, {source: 'a'});
@@ -118,7 +118,7 @@ export const name = (event: RunEvent) => event.type === 'no-such-event';
   ]);
 });
 
-test('an ES module copies a repository, and tells what happens', async () => {
+test('an ES module copies a repository, and receives events', async () => {
   await cp(temp.join('copy-repository.ts'), temp.join('copy-repository.mts'));
   const [from, to] = [`${source.host}/team/app`, `${destination.host}/esm/app`];
   const ran = await node('copy-repository.mts', from, to);

@@ -1,4 +1,4 @@
-import {expect, test} from 'vitest';
+import {afterAll, describe, expect, test} from 'vitest';
 import {parse} from 'yaml';
 import type {Plan} from '../../src/model/plan.ts';
 import {gitlabPipeline} from '../../src/pipeline/gitlab-pipeline.ts';
@@ -30,22 +30,32 @@ const minutes = (of: Pipeline) => Number.parseInt(of['copy']?.timeout ?? '', 10)
 
 const plans = plansOfAllKinds();
 
-test.each(Object.keys(plans))(
-  "a plan that is %s gives a pipeline that GitLab's schema accepts",
-  async (kind) => {
-    const plan = plans[kind as keyof typeof plans];
-    await using project = await ciProject({
-      'child.yml': gitlabPipeline(plan, {...OPTIONS, image: 'registry.example.com/transship:1'}),
-      'broken.yml': gitlabPipeline(plan, OPTIONS).replace(/max: 2/, 'max: 9'),
-    });
-    const listed = await project.run(['--file', 'child.yml', '--list']);
+const fileOf = (kind: string) => `${kind.replaceAll(' ', '-')}.yml`;
+
+describe("what GitLab's schema says of a pipeline", async () => {
+  const broken = gitlabPipeline(plans['a copy'], OPTIONS).replace(/max: 2/, 'max: 9');
+  const kinds = Object.entries(plans);
+  const image = 'registry.example.com/transship:1';
+  const project = await ciProject({
+    'broken.yml': broken,
+    ...Object.fromEntries(
+      kinds.map(([kind, plan]) => [fileOf(kind), gitlabPipeline(plan, {...OPTIONS, image})]),
+    ),
+  });
+  afterAll(() => project[Symbol.asyncDispose]());
+
+  test.each(Object.keys(plans))('of a plan that is %s, it is accepted', async (kind) => {
+    const listed = await project.run(['--file', fileOf(kind), '--list']);
     expect({code: listed.code, stderr: listed.stderr}).toMatchObject({code: 0});
     expect(listed.stderr).toContain('json schema validated');
-    const broken = await project.run(['--file', 'broken.yml', '--list']);
-    expect(broken.code).toBe(1);
-    expect(broken.stderr).toContain('retry');
-  },
-);
+  });
+
+  test('with more retries than GitLab makes, it is refused', async () => {
+    const refused = await project.run(['--file', 'broken.yml', '--list']);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain('retry');
+  });
+});
 
 test('each phase waits for the one before', () => {
   const pipeline = pipelineOf(plans['a copy that creates and deletes']);
@@ -61,7 +71,7 @@ test('each phase waits for the one before', () => {
   expect(pipeline['delete']?.script[0]).toContain('--phase delete --yes --max-deletes 1 ');
 });
 
-test('projects are moved after somebody has said so', () => {
+test('projects are moved by a manual job', () => {
   const pipeline = pipelineOf(plans['a transfer']);
   expect(pipeline.stages).toEqual(['approve', 'transfer', 'verify']);
   expect(pipeline['approve']).toMatchObject({when: 'manual', allow_failure: false});
@@ -81,7 +91,7 @@ test('a job has as much time as its shard needs, and a run ends before it is ove
   expect(minutes(pipelineOf(large, {parallel: 16}))).toBeLessThan(minutes(pipelineOf(large)));
 });
 
-test('words that a shell would take apart are quoted', () => {
+test('words that a shell would split are quoted', () => {
   const pipeline = pipelineOf(plans['a copy'], {planFile: "plans/it's $HOME.plan.json"});
   expect(pipeline['verify']?.script[0]).toContain(`'plans/it'\\''s $HOME.plan.json'`);
 });

@@ -17,5 +17,6 @@ export default async function setup(): Promise<() => Promise<void>> {
   const rolldown = join(ROOT, 'node_modules', 'rolldown', 'bin', 'cli.mjs');
   await promisify(execFile)(process.execPath, [rolldown, '-c', '--dir', dist], {cwd: ROOT});
   process.env['TRANSSHIP_TEST_MAIN'] = join(dist, 'cli', 'main.cjs');
+  process.env['TRANSSHIP_TEST_COMPILED'] = join(directory, 'compiled');
   return () => rm(directory, {recursive: true, force: true});
 }

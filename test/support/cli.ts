@@ -7,6 +7,20 @@ export const MAIN =
   process.env['TRANSSHIP_TEST_MAIN'] ??
   fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
+/**
+ * Variables with which processes share what V8 compiled of the program, as the runs of a user do: a fifth of a start. Not
+ * in a home, which is gone after its test.
+ */
+export const COMPILE_CACHE: Readonly<Record<string, string>> = cacheIn(
+  process.env['TRANSSHIP_TEST_COMPILED'],
+);
+
+function cacheIn(directory: string | undefined): Record<string, string> {
+  return directory === undefined
+    ? {NODE_DISABLE_COMPILE_CACHE: '1'}
+    : {NODE_COMPILE_CACHE: directory};
+}
+
 /** Runs transship as a user would, with the home of `sharedHome` unless `env.HOME` names one. */
 export async function runCli(
   args: readonly string[],
@@ -18,8 +32,7 @@ export async function runCli(
       // What one test copied is not to be mounted in another: only a home of its own keeps a cache.
       ...(options.env?.['HOME'] === undefined ? {TRANSSHIP_NO_CACHE: '1'} : {}),
       HOME: await sharedHome(),
-      // What is kept in a home that is gone afterwards is of no use.
-      NODE_DISABLE_COMPILE_CACHE: '1',
+      ...COMPILE_CACHE,
       ...options.env,
     },
   });

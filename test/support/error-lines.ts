@@ -12,9 +12,9 @@ export interface ToldError {
 const FORM =
   /^error: (.+) \[([A-Z0-9_]+)\]\n side: (.+)\n hint: (.+)\n(?: more: transship explain \2\n)?$/;
 
-/** What is told while a request is tried again. */
-const RETRIES =
-  /^(?:(?:retrying in .+|\S+ (?:asks for \d+ s of quiet|limits requests, next try after \d+ s): .+)\n)*/;
+/** What is told while a request is tried again, and on a slow machine while source and destination are read. */
+const PROGRESS =
+  /^(?:(?:still reading|reading .+|retrying in .+|\S+ (?:asks for \d+ s of quiet|limits requests, next try after \d+ s): .+)\n)*/;
 
 /**
  * Reads the three lines of an error from stderr, or with `--format json` its line of JSON, which what was tried again may
@@ -22,7 +22,7 @@ const RETRIES =
  * @throws Error where stderr holds anything else, or stdout anything at all
  */
 export function toldError({code: exit, stdout, stderr}: ProgramResult): ToldError {
-  const text = stderr.replace(RETRIES, '');
+  const text = stderr.replace(PROGRESS, '');
   if (text.startsWith('{') && stdout === '') {
     const {error} = JSON.parse(text) as {readonly error: Omit<ToldError, 'exit'>};
     return {...error, exit};

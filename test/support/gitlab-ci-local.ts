@@ -1,7 +1,7 @@
 import {chmod, mkdir, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
-import {MAIN} from './cli.ts';
+import {COMPILE_CACHE, MAIN} from './cli.ts';
 import {needTool} from './debian-tool.ts';
 import {type ProgramResult, runProgram} from './program.ts';
 import {type TempDirectory, tempDirectory} from './temp.ts';
@@ -43,6 +43,7 @@ export async function ciProject(
     HOME: temp.path,
     PATH: [bin, dirname(rsync), dirname(process.execPath), process.env['PATH']].join(':'),
     TRANSSHIP_NO_CACHE: '1',
+    ...COMPILE_CACHE,
     GIT_CONFIG_GLOBAL: '/dev/null',
     GITHUB_STEP_SUMMARY: temp.join('summary.md'),
     ...env,

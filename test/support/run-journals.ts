@@ -34,10 +34,11 @@ function run(
   fails: boolean,
 ): readonly JournalEntry[] {
   const each = (20 * MINUTE) / Math.max(1, copies.length);
+  const blobs = Map.groupBy(plan.blobs, ({to}) => to);
   const entries = copies.flatMap((step, at): JournalEntry[] => {
     const ms = 2000 + ((at * 7919) % 30) * 1000;
     const time = iso(begin + Math.min(20 * MINUTE, each * at + ms));
-    const digest = plan.blobs.find(({to}) => to === step.to)?.digest ?? step.digest;
+    const digest = blobs.get(step.to)?.[0]?.digest ?? step.digest;
     const isRetried = at % 25 === 0;
     return [
       ...(isRetried

@@ -4,7 +4,7 @@ import type {Drift} from '../../model/outcome.ts';
 import type {Tag} from '../../model/reference.ts';
 import {type GroupMove, type ProjectMove, type TransferUnit} from '../../model/transfer-plan.ts';
 import {mapAtOnce} from '../../observe/at-once.ts';
-import {inOrder} from '../find-drift.ts';
+import {sortedDrift} from '../find-drift.ts';
 import {TAG_DELETE_CONCURRENCY} from './delete-old.ts';
 import {DONE, type PlanRun, PRESENT, type StepEnd, waitUnlessStopped} from './transfer-run.ts';
 
@@ -72,7 +72,7 @@ export async function lateTags(
       return {side: 'source', repository, tag, planned: plannedAt(unit, repository, tag), actual};
     });
   });
-  return inOrder(found.flat());
+  return sortedDrift(found.flat());
 }
 
 /** The records that the plan deletes, as `host/path`. */

@@ -8,7 +8,7 @@ import type {ProjectMove} from '../../model/transfer-plan.ts';
 import {whyLimited} from '../../plan/transfer/rule-checks.ts';
 import {mapAtOnce, settleAll} from '../../observe/at-once.ts';
 import {OBSERVE_CONCURRENCY} from '../../observe/observe-source.ts';
-import {inOrder} from '../find-drift.ts';
+import {sortedDrift} from '../find-drift.ts';
 import {isDonorThere} from './donor.ts';
 import {DONE, PRESENT, type StepEnd, type TransferRun} from './transfer-run.ts';
 import {oldRepositories, untilEmpty} from './until-empty.ts';
@@ -120,7 +120,7 @@ async function deleteTags(
   } catch (error) {
     if (drift.length === 0) throw error;
   }
-  return inOrder(drift);
+  return sortedDrift(drift);
 }
 
 /** Records that a refused deletion deleted nothing, which determines the next steps. */
@@ -219,7 +219,7 @@ export async function readOldTags(move: ProjectMove, run: TransferRun): Promise<
   for (const {repository, tag, digest} of actual.values())
     drift.push({side: 'source', repository, tag, planned: null, actual: digest});
   await noteDeleted(move, planned, held, run);
-  return {planned, drift: inOrder(drift)};
+  return {planned, drift: sortedDrift(drift)};
 }
 
 /** Adds deletions that the journal lacks: it may be lost, or its run was killed just before a deletion. */

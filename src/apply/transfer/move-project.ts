@@ -5,7 +5,7 @@ import {changePath} from './change-path.ts';
 import {deleteOld} from './delete-old.ts';
 import {createDonor} from './donor.ts';
 import {verifyDonor, verifyTarget} from './verify-place.ts';
-import {pauseStep, resumeStep} from './policy.ts';
+import {runPauseStep, runResumeStep} from './policy.ts';
 import {freeze, moveRules, tellOldRules, unfreeze} from './rules.ts';
 import {probe, pull, push, retag} from './pull-retag-push.ts';
 import {removeDonor} from './remove-donor.ts';
@@ -150,7 +150,7 @@ async function handle(move: ProjectMove, step: TransferStep, run: TransferRun): 
     case 'create-donor':
       return createDonor(move, run);
     case 'pause':
-      return pauseStep(move, step.policy, run);
+      return runPauseStep(move, step.policy, run);
     case 'pull':
       return pull(move, step, run);
     case 'verify':
@@ -172,7 +172,7 @@ async function handle(move: ProjectMove, step: TransferStep, run: TransferRun): 
     case 'move-rules':
       return moveRules(move, step.rules, run);
     case 'resume':
-      return resumeStep(move, run);
+      return runResumeStep(move, run);
     case 'remove-donor':
       return removeDonor(move, run);
   }

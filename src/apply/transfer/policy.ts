@@ -43,7 +43,7 @@ export async function pausePolicy(
  * restored.
  * @param policy the policy when planning
  */
-export async function pauseStep(
+export async function runPauseStep(
   move: ProjectMove,
   policy: PolicyState,
   {context, call, progress}: TransferRun,
@@ -59,7 +59,7 @@ export async function pauseStep(
 }
 
 /** The step `resume`. It is not repeated: if the policy is disabled afterwards, somebody wanted that. */
-export async function resumeStep(
+export async function runResumeStep(
   {project: {id}}: ProjectMove,
   {context, call}: TransferRun,
 ): Promise<StepEnd> {

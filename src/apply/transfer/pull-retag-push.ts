@@ -5,7 +5,7 @@ import {errorData} from '../../model/event.ts';
 import type {StepResult} from '../../model/outcome.ts';
 import type {CopySet, ProjectMove, TransferStep} from '../../model/transfer-plan.ts';
 import {type CopyRunResult, type CopyWork, runCopies} from '../copy-run.ts';
-import {compareDestination, inOrder} from '../find-drift.ts';
+import {compareDestination, sortedDrift} from '../find-drift.ts';
 import {goesByDates} from '../../plan/transfer/estimate.ts';
 import {deletedOf} from '../unfinished.ts';
 import {oldName} from './delete-old.ts';
@@ -56,7 +56,7 @@ export async function runCopySet(
   const ours = copies.filter(({to, tag}) => !strange.has(`${to}:${tag ?? ''}`));
   const work = {copies: ours, blobs, manifests: move.manifests, done, ...how};
   const copied = await runCopies(work, context, interruption);
-  return stepEnd({...copied, drift: inOrder([...drift, ...copied.drift])});
+  return stepEnd({...copied, drift: sortedDrift([...drift, ...copied.drift])});
 }
 
 function stepEnd({end, drift, steps: images, counts}: CopyRunResult): StepEnd {

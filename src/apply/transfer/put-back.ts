@@ -14,7 +14,7 @@ import {deletedOf} from '../unfinished.ts';
 import type {OldTag} from './delete-old.ts';
 import {donorAbsent, isDonorThere} from './donor.ts';
 import {notStarted, type ProjectEnd} from './plan-result.ts';
-import {resumeStep} from './policy.ts';
+import {runResumeStep} from './policy.ts';
 import {unfreeze} from './rules.ts';
 import {isOrdered, runCopySet} from './pull-retag-push.ts';
 import {
@@ -81,7 +81,7 @@ async function takeBack(
   if (move.steps.some(({kind}) => kind === 'freeze'))
     tally.add(idOf('unfreeze'), await unfreeze(move, run));
   if (move.steps.some(({kind}) => kind === 'pause'))
-    tally.add(idOf('resume'), await resumeStep(move, run));
+    tally.add(idOf('resume'), await runResumeStep(move, run));
   return drift.length > 0 ? tally.result('drift', drift) : tally.result('done');
 }
 

@@ -5,7 +5,7 @@ import {TransshipError} from '../../model/error.ts';
 import type {Drift} from '../../model/outcome.ts';
 import type {Tag} from '../../model/reference.ts';
 import type {ProjectMove} from '../../model/transfer-plan.ts';
-import {inOrder} from '../find-drift.ts';
+import {sortedDrift} from '../find-drift.ts';
 import {type TransferRun, waitUnlessStopped} from './transfer-run.ts';
 
 /** The tags that are still visible at the old path. */
@@ -57,7 +57,7 @@ async function readRest(move: ProjectMove, {context, call}: TransferRun): Promis
     }
   }
   const counted = records.reduce((sum, {tagsCount = 0}) => sum + tagsCount, 0);
-  return {kept, late: inOrder(late), counted};
+  return {kept, late: sortedDrift(late), counted};
 }
 
 function notEmpty({project}: ProjectMove, {kept, counted}: Rest): TransshipError {

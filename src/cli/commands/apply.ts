@@ -50,7 +50,7 @@ type Flags = HostFlags &
   PolicyFlag &
   RunReportFlags & {readonly format: OutcomeFormat};
 
-/** `transship apply`: does what a plan says; run again, it goes on. */
+/** `transship apply`: carries out a plan, or resumes it. */
 export function addApply(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('apply')

@@ -48,13 +48,13 @@ type Flags = HostFlags &
     readonly digestfile?: string;
   };
 
-/** The one image that is asked for; undefined: all tags. */
+/** The single requested image; undefined: all tags. */
 function imageOf({routes: [route]}: CopyWish): {readonly tag: Tag | undefined} | undefined {
   const isOne = route?.toTag !== undefined || route?.source.digest !== undefined;
   return isOne ? {tag: route.toTag} : undefined;
 }
 
-/** `transship copy`: plan and apply in one go. */
+/** `transship copy`: plans and applies in one command. */
 export function addCopy(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('copy')
@@ -123,7 +123,7 @@ Examples:
   });
 }
 
-/** Of a run that does nothing there is nothing to record; what nobody named, nobody would remove. */
+/** A run that does nothing needs no journal, and nobody would remove one that nobody named. */
 async function journalOf(
   {steps, wish}: CopyPlan,
   {journal}: Flags,

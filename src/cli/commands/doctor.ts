@@ -25,7 +25,7 @@ import {pathOf} from '../transfer-wish.ts';
 interface Flags extends HostFlags, GitLabFlags {
   readonly project?: string;
   readonly write?: boolean;
-  /** Bytes. */
+  /** In bytes. */
   readonly maxBody?: number;
   readonly format: ExaminationFormat;
   readonly progress: ProgressKind;
@@ -39,10 +39,10 @@ function bodySize(text: string): number {
 
 const LEAST_BODY = 1024 * 1024;
 
-/** The largest request that is tried, in bytes: proxies that limit them have less. */
+/** The maximum size of a trial request, in bytes: proxies with limits have lower ones. */
 const MOST_BODY = 128 * 1024 * 1024;
 
-/** `transship doctor`: what a registry can do, and what would go wrong. */
+/** `transship doctor`: finds out what a registry supports, and what would fail. */
 export function addDoctor(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('doctor')
@@ -144,7 +144,7 @@ async function examineGitLab(
   );
   const where = repository ?? registryHost;
   if (where === undefined || place !== undefined) return findings;
-  // Without a repository, writing would leave an empty one, which keeps groups from being moved.
+  // Writing would leave an empty repository, which prevents groups from being moved.
   const isToWrite = flags.write === true && repository !== undefined;
   const found = readPlace(where, {...flags, write: isToWrite});
   access.openRegistry(found.host, 'destination');

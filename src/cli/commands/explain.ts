@@ -4,7 +4,7 @@ import {printable, printableJson} from '../../report/words.ts';
 import type {Io} from '../io.ts';
 import {addFormatFlag} from '../options.ts';
 
-/** `transship explain`: what a code, or the words of a registry, mean. */
+/** `transship explain`: the meaning of a code, or of a registry's message. */
 export function addExplain(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('explain')
@@ -33,7 +33,7 @@ Examples:
   );
 }
 
-/** The most that is read of a message. */
+/** The maximum size of a message, in bytes. */
 const LIMIT = 1024 * 1024;
 
 async function piped({stdin}: Io): Promise<string> {

@@ -41,7 +41,7 @@ interface Flags extends ProgressFlags, HostFlags, ChoiceFlags, GitLabFlags {
   readonly format: 'table' | 'json' | 'yaml';
 }
 
-/** `transship inventory`: what a registry has, as a table, JSON, or a migration file to start from. */
+/** `transship inventory`: the content of a registry as a table, JSON, or a migration file to start from. */
 export function addInventory(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('inventory')
@@ -127,7 +127,7 @@ async function list(
   session: Session,
 ): Promise<ListedRepositories> {
   const {report, reading} = session;
-  // Whoever names a GitLab means that it lists them.
+  // If the user names a GitLab instance, it lists the repositories.
   const isGitLab = flags.gitlab !== undefined && flags.sourceKind === 'auto';
   const sourceKind = isGitLab ? 'gitlab' : flags.sourceKind;
   const lister = await openSourceLister(where.registry, sourceKind, session);

@@ -16,24 +16,24 @@ interface Flags {
   readonly engine: 'gitlab' | 'kubernetes';
   readonly image?: string;
   readonly command: string;
-  /** False: commander's form of `--no-plan-job`. */
+  /** False: commander's representation of `--no-plan-job`. */
   readonly planJob: string | false;
   readonly secret: string;
   readonly claim: string;
   readonly out?: string;
 }
 
-/** `transship pipeline`: a plan as jobs of an engine that schedules them. */
+/** `transship pipeline`: the jobs that apply a plan, for GitLab CI or Kubernetes. */
 export function addPipeline(program: Command, io: Io, done: (exitCode: number) => void): void {
   program
     .command('pipeline')
     .summary('write the jobs that carry out a plan: GitLab CI or Kubernetes')
     .description(
       'Prints a child pipeline of GitLab CI, or Indexed Jobs of Kubernetes, which apply a plan in shards, verify it, and ' +
-        'then delete what it deletes, if somebody starts that job. Nothing is requested from a registry.',
+        'then delete what it deletes, if that job is started by hand. Nothing is requested from a registry.',
     )
     .argument('<plan>', 'a plan file written by "plan … --out" (-: stdin)')
-    .requiredOption('--parallel <n>', 'jobs that work on the plan at once', wholeNumber)
+    .requiredOption('--parallel <n>', 'number of jobs that share the plan', wholeNumber)
     .addOption(
       new Option('--engine <engine>', 'what runs the jobs')
         .choices(['gitlab', 'kubernetes'])
@@ -92,7 +92,7 @@ Examples:
     });
 }
 
-/** In a job, the plan is where it is in the repository or among the artefacts. */
+/** In a job, the plan is at its path in the repository or among the artifacts. */
 function jobPath(file: string): string {
   return isAbsolute(file) ? relative(process.cwd(), file) : file;
 }

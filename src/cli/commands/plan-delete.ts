@@ -11,13 +11,13 @@ import {withSession} from '../session.ts';
 
 type Flags = ProgressFlags & HostFlags & MakeFlags & DeletionFlags;
 
-/** `transship plan delete`: decides which tags of repositories go, and deletes nothing. */
+/** `transship plan delete`: plans which tags are deleted, and deletes nothing. */
 export function addPlanDelete(plan: Command, io: Io, done: (exitCode: number) => void): void {
   const command = plan
     .command('delete')
     .summary('plan the deletion of tags by rules')
     .description(
-      'Lists the tags that the rules select with their age, size and digest, and what stays and why. Deletes nothing.',
+      'Lists the tags that the rules select, with age, size and digest, and those that are kept, with the reason. Deletes nothing.',
     )
     .argument(
       '[repository...]',

@@ -44,8 +44,8 @@ interface Flags
 }
 
 /**
- * `transship plan FILE.yaml`. It is the default of `plan`: what is not the name of a subcommand is the name of a file, so
- * a file called `copy` is written `./copy`.
+ * `transship plan FILE.yaml`, the default of `plan`: an argument that is not a subcommand is a file. A file called
+ * `copy` is written as `./copy`.
  */
 export function addPlanMigration(plan: Command, io: Io, done: (exitCode: number) => void): void {
   const command = plan
@@ -140,7 +140,7 @@ function throwUnlessAlone({kind}: Migration, {from, to}: Flags): void {
   throw new TransshipError('USAGE', why, {side: 'local', hint: 'leave one of them out'});
 }
 
-/** Collects `host=kind`. */
+/** Parses `host=kind`. */
 const sourceKindOf = repeatable(
   (text: string, before: ReadonlyMap<string, SourceKind> = new Map()) => {
     const [, host = '', name] = /^([^=]+)=(.*)$/.exec(text) ?? [];
@@ -150,7 +150,7 @@ const sourceKindOf = repeatable(
   },
 );
 
-/** Prints the routes of a migration file, or with `--format json` all that is wrong with it. @returns the exit code */
+/** Prints the routes of a migration file, or with `--format json` its problems. @returns the exit code */
 function checkMigration(
   text: string,
   file: string,
@@ -170,7 +170,7 @@ function checkMigration(
   } catch (error) {
     const isAnswer = error instanceof TransshipError && error.code === 'MIGRATION_INVALID';
     if (!isAnswer || !isJson) throw error;
-    // The problems are the answer that was asked for.
+    // The problems are the requested result.
     const {code, problems} = error;
     stdout.write(`${printableJson({file, valid: false, code, problems}, 2)}\n`);
     return 64;
@@ -181,7 +181,7 @@ function checkMigration(
   return 0;
 }
 
-/** @throws TransshipError FILE_UNREADABLE, MIGRATION_INVALID, USAGE where it is more likely a misspelt subcommand */
+/** @throws TransshipError FILE_UNREADABLE, MIGRATION_INVALID, USAGE if it is probably a misspelt subcommand */
 export async function readMigrationText(file: string): Promise<string> {
   let bytes: Uint8Array;
   try {

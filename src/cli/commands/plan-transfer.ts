@@ -17,7 +17,7 @@ interface Flags extends ProgressFlags, HostFlags, GitLabFlags, MakeFlags, Planni
   readonly donor?: string;
 }
 
-/** `transship plan transfer`: decides how a project moves with its images, and moves nothing. */
+/** `transship plan transfer`: plans how a project or group moves with its images, and moves nothing. */
 export function addPlanTransfer(plan: Command, io: Io, done: (exitCode: number) => void): void {
   const command = plan
     .command('transfer')
@@ -65,7 +65,7 @@ Examples:
   });
 }
 
-/** What is to move, and how it is read. @throws TransshipError USAGE */
+/** The project or group to move. @throws TransshipError USAGE */
 function subjectOf(
   project: string | undefined,
   {group}: Flags,

@@ -31,7 +31,7 @@ type Flags = ProgressFlags &
   MakeFlags &
   SinceFlags;
 
-/** `transship plan copy`: decides what a copy would do, and does nothing. */
+/** `transship plan copy`: plans a copy, and copies nothing. */
 export function addPlan(program: Command, io: Io, done: (exitCode: number) => void): void {
   const plan = program.command('plan').summary('make a plan without applying it');
   addPlanMigration(plan, io, done);

@@ -27,7 +27,7 @@ interface Flags {
   readonly yes?: boolean;
 }
 
-/** `transship refs`: the old and the new names of images, and the files that still have the old ones. */
+/** `transship refs`: old and new names of images, and the files that contain old ones. */
 export function addRefs(program: Command, io: Io, done: (exitCode: number) => void): void {
   program
     .command('refs')
@@ -67,13 +67,13 @@ Examples:
 /** A line of a file with old references. */
 interface FoundLine {
   readonly file: string;
-  /** Counted from 1. */
+  /** From 1. */
   readonly line: number;
   readonly text: string;
   readonly found: readonly FoundReference[];
 }
 
-/** @returns the exit code: 2 where old references are left */
+/** @returns the exit code: 2 if old references remain */
 async function scan(
   references: References,
   root: string,
@@ -152,7 +152,7 @@ async function rewriteFiles(
   return left ? 2 : 0;
 }
 
-/** The file keeps its mode; what changed meanwhile stays, and is told. */
+/** Keeps the file's mode. Lines that changed since are kept and reported. */
 async function rewriteFile(path: string, lines: readonly FoundLine[]): Promise<void> {
   const all = (await readFile(path, 'utf8')).split('\n');
   for (const {line, text, found} of lines) {

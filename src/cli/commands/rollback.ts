@@ -19,7 +19,7 @@ type Flags = HostFlags &
   PartFlags &
   TrustFlags & {readonly undo?: string; readonly format: OutcomeFormat};
 
-/** `transship rollback`: takes transfers back, wherever they are, or puts deleted tags back. */
+/** `transship rollback`: rolls back transfers from any state, or restores deleted tags. */
 export function addRollback(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('rollback')
@@ -48,7 +48,7 @@ export function addRollback(program: Command, io: Io, done: (exitCode: number) =
   ]).action(async (word: string, given: Flags) => {
     const {shard} = readPart(given, io.env);
     const {plan: whole, file} = await givenPlan(word, io);
-    // What was deleted is one file, whichever run did it.
+    // All runs share one undo file.
     const plan = whole.kind === 'copy' ? whole : partToApply(whole, shard ? {shard} : {});
     const journal = await journalOf(plan.id, file, given.journal, io, shard);
     const flags = {...given, journal};

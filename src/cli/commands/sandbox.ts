@@ -34,7 +34,7 @@ interface LoadArgument {
   readonly directory: string;
 }
 
-/** `transship sandbox`: an embedded registry, until it is interrupted. */
+/** `transship sandbox`: an embedded registry that runs until it is interrupted. */
 export function addSandbox(program: Command, io: Io, done: (exitCode: number) => void): void {
   program
     .command('sandbox')
@@ -143,7 +143,7 @@ async function serve(flags: Flags, io: Io): Promise<void> {
     `registry on ${sandbox.url}${flags.auth === true ? `, log in as ${name}` : ''}; stop it with Ctrl-C\n`,
   );
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
-  if (faults !== undefined) io.stdout.write(strikesOf(faults));
+  if (faults !== undefined) io.stdout.write(listInjected(faults));
 }
 
 async function serveGitLab(flags: Flags, io: Io): Promise<void> {
@@ -165,11 +165,11 @@ async function serveGitLab(flags: Flags, io: Io): Promise<void> {
   });
   io.stdout.write(`GitLab on ${sandbox.url}, registry on ${sandbox.url}; stop it with Ctrl-C\n`);
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
-  if (faults !== undefined) io.stdout.write(strikesOf(faults));
+  if (faults !== undefined) io.stdout.write(listInjected(faults));
   if (events !== undefined) await writeEvents(events, sandbox.events.events, io.redactor);
 }
 
-/** @throws TransshipError USAGE where the instance would be empty */
+/** @throws TransshipError USAGE if the instance would be empty */
 async function seedOf({seed, example}: Flags, io: Io): Promise<Seed> {
   const {parseSeed, readSeed} = await import('../../sandbox/gitlab/seed.ts');
   if (seed !== undefined) return await readSeed(seed);
@@ -191,13 +191,13 @@ async function faultsOf({faults}: Flags): Promise<FaultScript | undefined> {
   return readFaults(faults);
 }
 
-/** A line for each fault that struck, so that a test of another client can tell whether its script did what it should. */
-function strikesOf({strikes}: FaultScript): string {
-  const lines = strikes.map(({method, path, rule}) => `${rule.fault.kind}: ${method} ${path}\n`);
+/** A line for each injected fault, so that the test of another client can check that its script took effect. */
+function listInjected({injected}: FaultScript): string {
+  const lines = injected.map(({method, path, rule}) => `${rule.fault.kind}: ${method} ${path}\n`);
   return lines.join('') || 'no fault occurred\n';
 }
 
-/** Without secrets, and harmless to a terminal: clients choose the names in it. */
+/** Without secrets and control characters: clients choose the names in events. */
 async function writeEvents(
   file: string,
   events: readonly object[],
@@ -213,7 +213,7 @@ async function writeEvents(
   });
 }
 
-/** The error for a server that cannot begin, or cannot have its content. */
+/** The error for a server that cannot start, or cannot load its content. */
 function notServed({port, dir}: Flags, error: unknown): unknown {
   const {code, syscall} = error as NodeJS.ErrnoException;
   if (syscall === 'listen') return portTaken(port, error);

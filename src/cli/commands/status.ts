@@ -20,7 +20,7 @@ interface Flags extends PartFlags {
   readonly journal?: readonly string[];
 }
 
-/** `transship status`: how far a plan is, without asking any registry. */
+/** `transship status`: the progress of a plan, without requests to registries. */
 export function addStatus(program: Command, io: Io, done: (exitCode: number) => void): void {
   const command = program
     .command('status')
@@ -61,7 +61,7 @@ Examples:
   );
 }
 
-/** The journal that `apply` writes without a flag, and those of shards. */
+/** The journal that `apply` writes by default, and those of shards. */
 async function journalsOf(
   plan: Digest,
   planFile: string,
@@ -81,7 +81,7 @@ async function journalsOf(
   return isOwn ? [own, ...shards] : shards;
 }
 
-/** Beside a plan that was made anew, there is the journal of the one before, until it is applied. */
+/** A new plan in the same file has the journal of the earlier one beside it, until it is applied. */
 async function entriesBeside(plan: Digest, file: string): Promise<StatusJournal> {
   const entries = await readJournal(file);
   const isOther = entries.some((entry) => entry.type === 'run' && entry.plan !== plan);

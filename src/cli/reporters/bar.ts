@@ -7,14 +7,16 @@ import {Rate} from './rate.ts';
 import {RunTally} from './run-tally.ts';
 import {Screen, type Terminal} from './screen.ts';
 
-/** Between two frames, in ms: often enough to see it move, seldom enough to read. */
+/** The interval between frames, in ms: short enough to show movement, long enough to read. */
 const FRAME_MS = 250;
 
 function stateText(lines: readonly string[]): string {
-  return lines.length === 0 ? 'nothing was begun yet\n' : lines.map((line) => `${line}\n`).join('');
+  return lines.length === 0
+    ? 'nothing has started yet\n'
+    : lines.map((line) => `${line}\n`).join('');
 }
 
-/** One screen for a run of any size, at the bottom of a terminal; failures and notices stand above it. */
+/** A screen at the bottom of a terminal, for a run of any size. Failures and notices are printed above it. */
 export function barReporter(
   terminal: Terminal,
   style: FrameStyle,
@@ -33,14 +35,14 @@ export function barReporter(
     const {what, done, total, unit = 'tags'} = observing;
     return frame.reading(what, done, total, unit);
   };
-  /** With each frame, so that a rate that falls is seen although nothing happens. */
+  /** Called for each frame, so that a falling rate is visible even without events. */
   const draw = (text = ''): void => {
     const now = performance.now();
     if (tally.isStarted) rate.sample(now, tally.moving);
-    // One that is stuck is seen to be slow.
+    // Shows that a blob is stalled.
     for (const blob of tally.blobs.values()) blob.rate.sample(now, blob.moved);
     const drawn = isEnded ? [] : lines();
-    // Before there is anything to draw, a text is only written.
+    // Before there is anything to draw, text is only printed.
     if (drawn.length === 0 && text !== '' && !tally.isStarted) terminal.write(text);
     else screen.draw(drawn, text);
   };
@@ -86,7 +88,7 @@ export function barReporter(
     terminal.off?.('resize', redraw);
     screen.close();
   };
-  // The third signal closes nothing: without this the terminal would be left without a cursor.
+  // The third signal closes nothing; without this, the terminal would be left without a cursor.
   process.once('exit', close);
   const tellState = (): void =>
     draw(stateText(lines({columns: 120, rows: 200}, {...style, colors: false})));

@@ -11,19 +11,19 @@ export type ProgressKind = (typeof PROGRESS_KINDS)[number];
 
 export const COLOR_CHOICES = ['auto', 'always', 'never'] as const;
 
-/** How progress is shown. */
+/** How progress is displayed. */
 export interface ProgressFlags {
   readonly progress: ProgressKind;
   readonly color?: (typeof COLOR_CHOICES)[number];
-  /** A line for each image that is finished; lines only. */
+  /** A line for each finished image; only for lines. */
   readonly verbose?: boolean;
 }
 
-/** A reporter that can tell the state at any moment. */
+/** A reporter that can print the current state. */
 export interface StateReporter {
   readonly report: Report;
   readonly close: () => void;
-  /** Writes the state, for whoever asks for it by a signal. */
+  /** Prints the state, on request by a signal. */
   readonly tellState: () => void;
 }
 
@@ -32,7 +32,7 @@ export interface OpenReporter extends Disposable {
   readonly report: Report;
 }
 
-/** `auto` is a screen on a terminal and lines elsewhere, CI included. */
+/** `auto` is a screen on a terminal, and lines elsewhere, including CI. */
 export function openReporter(
   {progress, color = 'auto', verbose = false}: ProgressFlags,
   io: Pick<Io, 'stderr' | 'env' | 'now' | 'onStateWanted' | 'isDebugging'> &
@@ -41,7 +41,7 @@ export function openReporter(
   const {stderr, env, stopping, isDebugging} = io;
   const isTerminal = stderr.isTTY === true && env['CI'] === undefined && env['TERM'] !== 'dumb';
   const chosen = progress === 'auto' ? (isTerminal ? 'bar' : 'plain') : progress;
-  // A screen has no room for what is printed between its frames.
+  // Text that is printed between frames would damage the screen.
   const hasScreen = chosen === 'bar' && isDebugging !== true;
   const {report, close, tellState} = hasScreen
     ? barReporter(stderr, styleOf(color, io), stopping)
@@ -65,10 +65,10 @@ function linesReporter(
     case 'json':
       return jsonReporter(stderr, now);
     case 'none':
-      // Asked for by a signal, it speaks.
+      // It prints the state on request by a signal.
       return plainReporter({sink: stderr, isSilent: true});
     case 'plain': {
-      // Also in a terminal of a runner: the log is looked at elsewhere.
+      // Also if the CI runner has a terminal, because its log is read elsewhere.
       const sections = env['GITLAB_CI'] ? new LogSections(stderr, now) : undefined;
       return plainReporter({sink: stderr, isVerbose, ...(sections ? {sections} : {})});
     }
@@ -88,13 +88,13 @@ function styleOf(
   };
 }
 
-/** One JSON object for each event and line (NDJSON), as it happens, with its time. */
+/** One JSON object for each event and line (NDJSON), with its time. */
 function jsonReporter(sink: TextSink, now: Io['now']): StateReporter {
   return {
     report: ({type, ...event}) =>
       sink.write(`${printableJson({type, at: now().toISOString(), ...event})}\n`),
     close: () => undefined,
-    // The events are the state.
+    // The events contain the state.
     tellState: () => undefined,
   };
 }

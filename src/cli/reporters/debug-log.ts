@@ -3,15 +3,15 @@ import type {Redactor} from '../../http/redaction.ts';
 import {printable, printableJson} from '../../report/words.ts';
 import type {Io} from '../io.ts';
 
-/** Of the body of a refusal, and of a header, in characters. */
+/** The maximum size of a header and of the body of a refusal, in characters. */
 const BODY_LIMIT = 1024;
 const HEADER_LIMIT = 500;
-/** The longest secret that a text may be cut within, in characters: tokens of token services have a few thousand. */
+/** The maximum length of secrets that may be cut, in characters. Tokens of token services have a few thousand. */
 const SECRET_LIMIT = 8 * 1024;
 
 /**
  * Writes each request and response to stderr, for `--debug`.
- * @param form `json`: as events beside those of `--progress json`
+ * @param form `json`: as events among those of `--progress json`
  */
 export function debugLog(
   {stderr, now, redactor}: Pick<Io, 'stderr' | 'now' | 'redactor'>,
@@ -30,7 +30,7 @@ export function debugLog(
   };
 }
 
-/** Servers repeat what they were sent: a text is redacted before it is cut, so that no part of a secret is left. */
+/** Servers repeat what they received. Text is redacted before it is shortened, so that no part of a secret remains. */
 function withoutSecrets(event: HttpEvent, redactor: Redactor): HttpEvent {
   switch (event.type) {
     case 'http-request':
@@ -60,7 +60,9 @@ function clippedHeaders(headers: ShownHeaders, redactor: Redactor): ShownHeaders
   );
 }
 
-/** `#3 > GET https://…`, `#3 < 200 in 12 ms`, `#3 = 512 bytes in 14 ms`, with headers and the body of a refusal below. */
+/**
+ * `#3 > GET https://…`, `#3 < 200 in 12 ms`, `#3 = 512 bytes in 14 ms`, followed by headers and the body of a refusal.
+ */
 function linesOf(event: HttpEvent): readonly string[] {
   switch (event.type) {
     case 'http-request': {

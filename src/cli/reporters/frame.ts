@@ -5,35 +5,37 @@ import {timeLeft} from './progress-text.ts';
 import type {Rate} from './rate.ts';
 import type {ActiveBlob, RunTally} from './run-tally.ts';
 
-/** What a frame has to fit into. */
+/** The maximum size of a frame. */
 export interface FrameSize {
   readonly columns: number;
   readonly rows: number;
 }
 
-/** How it may look. */
+/** The style of a frame. */
 export interface FrameStyle {
   readonly colors: boolean;
-  /** Characters beyond ASCII. */
+  /** Characters beyond ASCII are allowed. */
   readonly unicode: boolean;
 }
 
-/** Blobs that get a line of their own, in bytes; smaller ones are gone before anybody could read it. */
+/**
+ * The minimum size, in bytes, of blobs with a line of their own: smaller ones are finished before anyone can read it.
+ */
 const WORTH_A_LINE = 1024 * 1024;
-/** From so many columns on there are bars for blobs, and all numbers. */
+/** The minimum number of columns for bars of blobs, and for all numbers. */
 const WIDE = 70;
 const NARROW = 56;
-/** Cells of the bar of a blob. */
+/** The minimum width of a blob's bar, in cells. */
 const LEAST_BAR = 10;
 const MOST_BAR = 40;
-/** Waits that are told at once; the others are counted. */
+/** The maximum number of displayed waits; the others are counted. */
 const WAITS = 2;
 
 const STOPPING = 'stopping: finishing requests; Ctrl-C again to stop now';
 
 type Color = 'red' | 'yellow' | 'cyan' | 'dim';
 
-/** Draws how far a run is, for one size of terminal: never more lines or columns than fit. */
+/** Draws the progress of a run for a terminal size: never more lines or columns than fit. */
 export class Frame {
   readonly #size: FrameSize;
   readonly #style: FrameStyle;
@@ -45,10 +47,10 @@ export class Frame {
 
   /**
    * @param now ms of `performance.now`
-   * @param isStopping a signal asked for the end
+   * @param isStopping whether a signal has requested the end
    */
   run(tally: RunTally, rate: Rate, now: number, isStopping = false): readonly string[] {
-    // The last line stays free: a line break in it would move all others up.
+    // The last line stays empty, because a line break in it would scroll.
     const room = Math.max(1, this.#size.rows - 1);
     const lines = [this.#total(tally, rate)];
     if (room > 1) lines.push(this.#images(tally, now));
@@ -64,7 +66,7 @@ export class Frame {
     return lines;
   }
 
-  /** How far reading is. */
+  /** The progress of reading. */
   reading(what: string, done: number, total: number, unit: string): readonly string[] {
     const share = total === 0 ? 0 : done / total;
     const numbers = total === 0 ? '' : `${done} of ${total} ${unit}`;
@@ -75,7 +77,7 @@ export class Frame {
   }
 
   #total(tally: RunTally, rate: Rate): string {
-    // Without bytes to move (all mounted) the images are what moves.
+    // If no bytes have to be copied (all mounted), the images show progress.
     const isOfBytes = tally.bytes > 0;
     const [value, whole] = isOfBytes
       ? [tally.moved, tally.bytes]
@@ -89,7 +91,7 @@ export class Frame {
       ...(timeLeft(tally, rate) ?? []),
     ];
     const phase = tally.phase === '' ? '' : `${tally.phase} `;
-    // What there is no room for goes, the amount first: how long it takes is what people wait for.
+    // If space is short, the amounts are omitted first, because the remaining time matters most.
     for (let left = 0; left <= parts.length; left += 1) {
       const text = [percent, ...parts.slice(left)].join('  ');
       const barSize = Math.min(40, this.#columns - text.length - phase.length - 1);
@@ -130,7 +132,7 @@ export class Frame {
     return lines;
   }
 
-  /** @param longest characters of the longest name: what no name needs is for the bars */
+  /** @param longest the length of the longest name, in characters; the rest of the space is for the bars */
   #blob({name, moved, size, rate}: ActiveBlob, longest: number): string {
     const share = size === 0 ? 1 : moved / size;
     const percent = `${Math.floor(share * 100)}%`.padStart(4);
@@ -147,7 +149,7 @@ export class Frame {
     return room < 6 ? this.#cut(numbers) : `  ${this.#name(name, room).padEnd(room)} ${numbers}`;
   }
 
-  /** Its end, which tells images apart. */
+  /** The end of the name, which distinguishes images. */
   #name(name: string, room: number): string {
     const text = printable(name);
     if (text.length <= room) return text;
@@ -180,13 +182,13 @@ export class Frame {
     return this.#style.colors ? styleText(color, text, {validateStream: false}) : text;
   }
 
-  /** One less than there are: some terminals break a line that fills them. */
+  /** One column less, because some terminals wrap a line that fills them. */
   get #columns(): number {
     return Math.max(10, this.#size.columns - 1);
   }
 }
 
-/** `45.0 of 100.0 MiB`; the unit of the first one where it is another. */
+/** `45.0 of 100.0 MiB`, with the unit of the first number if it differs. */
 function amount(value: number, whole: number): string {
   const [part, all] = [formatBytes(value), formatBytes(whole)];
   const [number, unit] = part.split(' ');

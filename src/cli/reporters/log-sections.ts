@@ -2,10 +2,13 @@ import type {RunEvent} from '../../model/event.ts';
 import {printable} from '../../report/words.ts';
 import type {TextSink} from '../io.ts';
 
-/** Where the line of a mark begins, and what is not shown of it (GitLab: doc/ci/jobs/job_logs.md, "Custom collapsible sections"). */
+/**
+ * Clears the line of a section mark, which is not displayed (GitLab: doc/ci/jobs/job_logs.md, "Custom collapsible
+ * sections").
+ */
 const CLEAR = '\u001b[0K';
 
-/** Sections of a job log of GitLab that readers can fold: what is read, what is done, and each project of several. */
+/** Collapsible sections in a GitLab job log: reading, applying, and each of several projects. */
 export class LogSections {
   readonly #sink: TextSink;
   readonly #now: () => Date;
@@ -17,7 +20,7 @@ export class LogSections {
     this.#now = now;
   }
 
-  /** Opens and closes sections; to be told before anything else is written about the event. */
+  /** Opens and closes sections. Call it before writing anything about the event. */
   before(event: RunEvent): void {
     switch (event.type) {
       case 'observing':
@@ -41,7 +44,7 @@ export class LogSections {
     }
   }
 
-  /** To be told after everything that is written about the event. */
+  /** Call it after writing everything about the event. */
   after(event: RunEvent): void {
     if (event.type === 'project-ended' && this.#open.length > 1) this.#end();
     if (event.type === 'run-ended') this.#endAll();

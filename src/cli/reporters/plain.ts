@@ -8,20 +8,20 @@ import type {StateReporter} from './choose.ts';
 import type {LogSections} from './log-sections.ts';
 import {RunTally} from './run-tally.ts';
 
-/** A summary line at most this often, and at least this often while a run goes on: CI kills silent jobs. */
+/** The interval of summary lines, in ms, while a run continues: CI ends jobs without output. */
 const EVERY_MS = 5_000;
 
 interface PlainOptions {
   readonly sink: TextSink;
-  /** A line for each image that is finished, too. */
+  /** Also write a line for each finished image. */
   readonly isVerbose?: boolean;
-  /** Nothing is written but the state that is asked for. */
+  /** Write only the state, on request. */
   readonly isSilent?: boolean;
-  /** Of the log, if there is something that shows them. */
+  /** Sections of the log, if it can display them. */
   readonly sections?: LogSections;
 }
 
-/** Lines for logs: failures and notices at once, else one line of progress every few seconds. */
+/** Lines for logs: failures and notices immediately, and a progress line every few seconds. */
 export function plainReporter({
   sink,
   isVerbose = false,
@@ -85,7 +85,7 @@ export function plainReporter({
   return {report, close, tellState: line};
 }
 
-/** What came of one image; ends the line. */
+/** The result of an image, with a line break. */
 function finishedText({step, outcome}: Extract<RunEvent, {type: 'step-ended'}>): string {
   return `${outcome}: ${printable(step.replace(/^copy:/, ''))}\n`;
 }

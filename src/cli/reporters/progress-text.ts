@@ -4,12 +4,12 @@ import {type RunTally, waitText} from './run-tally.ts';
 import {formatBytes, formatDuration, printable} from '../../report/words.ts';
 
 /**
- * So many bytes must have come before they say how long the others take, or a hundredth of all where that is less: a
- * config arrives at once, a large chunk after seconds.
+ * The minimum number of bytes for an estimate of the remaining time, or one hundredth of all bytes if that is less:
+ * configs arrive immediately, large chunks after seconds.
  */
 const ENOUGH_TO_TELL = 1024 * 1024;
 
-/** How far a run is, on one line. */
+/** The progress of a run in one line. */
 export function progressText(tally: RunTally, rate: Rate): string {
   const {phase, done, failed, images, moved, bytes} = tally;
   const {perSecond} = rate;
@@ -21,7 +21,7 @@ export function progressText(tally: RunTally, rate: Rate): string {
   return `${at}${done} of ${images} images, ${formatBytes(moved)} of ${formatBytes(bytes)}${speed}${failures}`;
 }
 
-/** How long the rest takes, `26 s left`; undefined: nobody can say. */
+/** The remaining time, `26 s left`; undefined: unknown. */
 export function timeLeft(tally: RunTally, {perSecond}: Rate): readonly [string] | undefined {
   const {bytes, moved, moving} = tally;
   const isTold = moving >= Math.min(ENOUGH_TO_TELL, bytes / 100);
@@ -29,19 +29,19 @@ export function timeLeft(tally: RunTally, {perSecond}: Rate): readonly [string] 
   return [`${formatDuration(((bytes - moved) / perSecond) * 1000)} left`];
 }
 
-/** How far reading is. */
+/** The progress of reading. */
 export function observingText(event: Extract<RunEvent, {type: 'observing'}>): string {
   const {what, done, total, unit} = event;
   return `${printable(what)}: ${done} of ${total} ${unit ?? 'tags'}`;
 }
 
-/** That a project of several is begun; ends the line. */
+/** The beginning of one of several projects, with a line break. */
 export function projectText(event: Extract<RunEvent, {type: 'project-started'}>): string {
   const {from, to, number, of} = event;
   return `project ${number} of ${of}: ${printable(`${from} to ${to}`)}\n`;
 }
 
-/** That something is tried again, and why; ends the line. */
+/** A retry and its reason, with a line break. */
 export function retryText(event: Extract<RunEvent, {type: 'retrying'}>): string {
   const {delayMs, what, error} = event;
   if (error.code === 'RATE_LIMITED')
@@ -50,7 +50,7 @@ export function retryText(event: Extract<RunEvent, {type: 'retrying'}>): string 
   return `retrying in ${seconds} s: ${printable(`${what}: ${error.message}`)}\n`;
 }
 
-/** A notice; ends the line. */
+/** A notice, with a line break. */
 export function noticeText({message}: Extract<RunEvent, {type: 'notice'}>): string {
   return `note: ${printable(message)}\n`;
 }

@@ -1,4 +1,4 @@
-/** The rate of the last seconds, from absolute byte counts. */
+/** The rate during the last seconds, from absolute byte counts. */
 export class Rate {
   readonly #windowMs: number;
   readonly #samples: {readonly at: number; readonly bytes: number}[] = [];
@@ -7,13 +7,13 @@ export class Rate {
     this.#windowMs = windowMs;
   }
 
-  /** @param at ms, of any clock that only goes forward */
+  /** @param at in ms, of any monotonic clock */
   sample(at: number, bytes: number): void {
     this.#samples.push({at, bytes});
     while ((this.#samples[1]?.at ?? at) < at - this.#windowMs) this.#samples.shift();
   }
 
-  /** Bytes per second; undefined: not known yet. */
+  /** In bytes per second; undefined: not known yet. */
   get perSecond(): number | undefined {
     const first = this.#samples[0];
     const last = this.#samples.at(-1);

@@ -3,94 +3,94 @@ import type {ErrorData, RunEvent} from '../../model/event.ts';
 import {isLocal} from '../../model/place.ts';
 import {Rate} from './rate.ts';
 
-/** A blob on its way. */
+/** A blob that is being copied. */
 export interface ActiveBlob {
-  /** The image that it is for, or where it goes. */
+  /** The image that needs it, or its destination. */
   readonly name: string;
-  /** Bytes that the destination has, or is being sent. */
+  /** Bytes that the destination has, or that are being sent. */
   readonly moved: number;
   readonly acknowledged: number;
   readonly size: number;
   readonly rate: Rate;
 }
 
-/** Something that is waited for. */
+/** A wait. */
 export interface Wait {
-  /** Who has to be waited for. */
+  /** The host that requested it. */
   readonly host: string;
-  /** In words. */
+  /** The reason, for people. */
   readonly why: string;
-  /** When it is over, in ms of `performance.now`. */
+  /** Its end, in ms of `performance.now`. */
   readonly until: number;
 }
 
-/** More would be a screen of nothing else. */
+/** The maximum number of waits, so that they do not fill the screen. */
 const MOST_WAITS = 8;
-/** Shorter ones are over before they are read, in ms. */
+/** The minimum duration of displayed waits, in ms: nobody can read shorter ones. */
 const SHORTEST_WAIT_MS = 1000;
 
-/** The sums that progress is shown from. Absolute values in, so a rewound upload lowers them by itself. */
+/** Totals for progress. Byte counts are absolute, so an upload that restarts lowers them. */
 export class RunTally {
-  /** Steps that are done, or have failed: what an interrupted run leaves is still to come. */
+  /** Steps that are done or failed. Steps that an interrupted run leaves are still to do. */
   stepsEnded = 0;
-  /** The step that a transfer is at; it carries all images once or twice. Empty: a copy, or none has begun. */
+  /** The current step of a transfer, which copies all images once or twice. Empty: a copy, or no step has begun. */
   phase = '';
   isStarted = false;
-  /** Bytes that the destination acknowledged in this run: what it had before, and mounts, are not among them. */
+  /** Bytes that the destination acknowledged in this run, without mounts and what it had before. */
   travelled = 0;
   /** Images that are done, in this run or before, and that failed. */
   done = 0;
   failed = 0;
-  /** Requests and uploads that were tried again. */
+  /** Retries of requests and uploads. */
   retries = 0;
-  /** When the run began, in ms of `performance.now`. */
+  /** The beginning of the run, in ms of `performance.now`. */
   began = 0;
   readonly blobs = new Map<string, ActiveBlob>();
   #waits: Wait[] = [];
   #steps = 0;
   #images: number | undefined;
   #bytes = 0;
-  /** Bytes of blobs that have travelled, in this run or before. */
+  /** Bytes of blobs that are finished, in this run or before. */
   #endedBytes = 0;
   readonly #underWay = new Map<
     string,
     {readonly acknowledged: number; readonly moved: number; readonly size: number}
   >();
 
-  /** Steps, also those that are done; never less than have ended: a transfer may take more along. */
+  /** All steps; never less than have ended, because a transfer may include more. */
   get steps(): number {
     return Math.max(this.#steps, this.stepsEnded);
   }
 
-  /** Images among the steps; never less than have ended. */
+  /** The images among the steps; never less than have ended. */
   get images(): number {
     return Math.max(this.#images ?? this.#steps, this.done + this.failed);
   }
 
   /**
-   * Bytes that have to travel, also those that have. More than was announced where a registry does not mount what it was
-   * to mount, or lost what it had.
+   * All bytes to send, including those that were sent. More than announced if a registry does not mount a blob, or has
+   * lost one.
    */
   get bytes(): number {
     return Math.max(this.#bytes, this.#endedBytes + this.#sum(({size}) => size));
   }
 
-  /** Bytes of those that the destination has; never more than `bytes`. */
+  /** The part of `bytes` that the destination has. */
   get acknowledged(): number {
     return this.#endedBytes + this.#sum(({acknowledged}) => acknowledged);
   }
 
-  /** The same, with what is being sent: it moves inside a chunk. */
+  /** The same, including bytes that are being sent, so that it changes within a chunk. */
   get moved(): number {
     return this.#endedBytes + this.#sum(({moved}) => moved);
   }
 
-  /** What the rate is of: `travelled`, with what is being sent. */
+  /** `travelled`, including bytes that are being sent, for the rate. */
   get moving(): number {
     return this.travelled + this.#sum(({acknowledged, moved}) => moved - acknowledged);
   }
 
-  /** What is waited for at this moment, the longest wait first. */
+  /** The current waits, the longest first. */
   waits(now: number): readonly Wait[] {
     this.#waits = this.#waits.filter(({until}) => until > now);
     return this.#waits.toSorted((a, b) => b.until - a.until);
@@ -132,9 +132,9 @@ export class RunTally {
       case 'blob-ended': {
         const key = `${event.digest} ${event.to}`;
         this.blobs.delete(key);
-        // What the destination has of one that did not get through stays there.
+        // The destination keeps the bytes of a blob that failed.
         if (event.outcome === 'failed') break;
-        // A mount in place of a copy: its bytes were to travel. Those of a mount of the plan never were.
+        // A mount instead of a copy: its bytes were announced. Bytes of planned mounts were not.
         const wasUnderWay = this.#underWay.delete(key);
         if (event.outcome !== 'mounted' || wasUnderWay) this.#endedBytes += event.size;
         break;
@@ -167,7 +167,7 @@ export class RunTally {
     size,
   }: Extract<RunEvent, {type: 'blob-progress'}>): void {
     const key = `${digest} ${to}`;
-    // The first word on a blob is where it stands: an upload of an earlier run may have come far.
+    // The first event of a blob contains its offset: an earlier run may have sent much of it.
     const before = this.#underWay.get(key)?.acknowledged ?? acknowledged;
     this.travelled += Math.max(0, acknowledged - before);
     const known = Math.min(acknowledged, size);
@@ -185,7 +185,7 @@ export class RunTally {
     if (delayMs < SHORTEST_WAIT_MS) return;
     const now = performance.now();
     const wait = {host: hostIn(what), why: waitText(event), until: now + delayMs};
-    // Of many uploads to one host the longest wait tells enough.
+    // For many uploads to one host, the longest wait is sufficient.
     const others = this.#waits.filter(({host, until}) => until > now && host !== wait.host);
     const known = this.#waits.find(({host, until}) => host === wait.host && until > wait.until);
     this.#waits = [...others, known ?? wait].slice(-MOST_WAITS);
@@ -198,7 +198,7 @@ export class RunTally {
   }
 }
 
-/** Why nothing is asked of a host for a while, in words. */
+/** Why no requests are sent to a host for a while. */
 export function waitText({
   what,
   delayMs,

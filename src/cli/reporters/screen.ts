@@ -1,6 +1,6 @@
 import {stripVTControlCharacters} from 'node:util';
 
-/** What a screen needs of a terminal. */
+/** The parts of a terminal that a screen needs. */
 export interface Terminal {
   write(text: string): unknown;
   readonly columns?: number;
@@ -16,8 +16,8 @@ const CLEAR_LINE = `${ESCAPE}K`;
 const CLEAR_BELOW = `${ESCAPE}J`;
 
 /**
- * The lines at the bottom of a terminal that are drawn again and again, below text that stays. A frame is one write, over
- * the last one, so that nothing flickers; an equal frame is none.
+ * Lines at the bottom of a terminal that are redrawn, below text that stays. Each frame is a single write over the
+ * previous one, so that nothing flickers; an unchanged frame is not written.
  */
 export class Screen {
   readonly #terminal: Terminal;
@@ -32,7 +32,7 @@ export class Screen {
     return {columns: this.#terminal.columns ?? 80, rows: this.#terminal.rows ?? 24};
   }
 
-  /** @param text what stays above the lines; ends with a line break if it is not empty */
+  /** @param text text to keep above the lines; ends with a line break unless it is empty */
   draw(lines: readonly string[], text = ''): void {
     const isSame =
       lines.length === this.#lines.length && lines.every((line, at) => line === this.#lines[at]);
@@ -45,7 +45,7 @@ export class Screen {
     this.#lines = lines;
   }
 
-  /** Removes the lines, after a last text. */
+  /** Prints a last text, and removes the lines. */
   close(text = ''): void {
     if (!this.#isHidden) {
       if (text !== '') this.#terminal.write(text);
@@ -56,7 +56,7 @@ export class Screen {
     this.#lines = [];
   }
 
-  /** To the beginning of the first line. A terminal that became narrower has broken lines in several. */
+  /** Moves to the beginning of the first line. A terminal that became narrower has wrapped lines. */
   #toTop(): string {
     const {columns} = this.size;
     const height = this.#lines.reduce((sum, line) => {

@@ -199,7 +199,7 @@ class ProjectWalk implements DestinationProjects {
       if (!this.#isFirst('token', gitlab, '')) return;
       this.#forbid('TOKEN_SCOPE_MISSING', mapping, path, {
         message: `the project ${path} cannot be created, nor any other at ${address}: ${whyNotCreate}`,
-        hint: 'set GITLAB_TOKEN to an access token with the scope api, of somebody who may create projects',
+        hint: 'set GITLAB_TOKEN to an access token with the scope api, of a user who may create projects',
       });
     } else if (this.#takeGroups(mapping, path, gitlab)) {
       this.creations.push({kind: 'create-project', gitlab: address, registry, path, visibility});

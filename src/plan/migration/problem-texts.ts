@@ -38,7 +38,9 @@ export function flatIssues(
     const value = valueAt(path);
     if (issue.code === 'custom' && issue.params?.['isKey'] === true) {
       const key = String(path.at(-1));
-      return [{path: path.slice(0, -1), key, message: `${shown(key)} is wrong: ${issue.message}`}];
+      return [
+        {path: path.slice(0, -1), key, message: `${shownValue(key)} is wrong: ${issue.message}`},
+      ];
     }
     if (issue.code === 'unrecognized_keys') {
       const known = keysAt(path);
@@ -54,7 +56,7 @@ export function flatIssues(
       return [
         {
           path,
-          message: `${shown(value)} is wrong: expected ${[...new Set(allowed)].join(' or ')}${quotesHint(value)}`,
+          message: `${shownValue(value)} is wrong: expected ${[...new Set(allowed)].join(' or ')}${quotesHint(value)}`,
         },
       ];
     }
@@ -70,7 +72,7 @@ export function flatIssues(
       issue.code === 'custom' || !isStandard(issue)
         ? issue.message
         : `expected ${expectation(issue)}${quotesHint(value)}`;
-    return [{path, message: `${shown(value)} is wrong: ${words}`}];
+    return [{path, message: `${shownValue(value)} is wrong: ${words}`}];
   });
 }
 
@@ -109,7 +111,7 @@ function expectation(issue: z.core.$ZodIssue): string {
 function unknownKey(key: string, known: readonly string[]): string {
   const nearest = nearestOf(key, known);
   const hint = nearest === undefined ? '' : `did you mean "${nearest}"? `;
-  return `${shown(key)} is not a key here: ${hint}allowed are ${known.join(', ')}`;
+  return `${shownValue(key)} is not a key here: ${hint}allowed are ${known.join(', ')}`;
 }
 
 /** The known name that differs in at most a third of its letters. */
@@ -149,7 +151,7 @@ function quotesHint(value: unknown): string {
 }
 
 /** A value of the file, shortened, without credentials. */
-export function shown(value: unknown): string {
+export function shownValue(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object' && value !== null) return 'a map';
   if (value === undefined) return 'nothing';
@@ -159,7 +161,7 @@ export function shown(value: unknown): string {
 }
 
 /** Adds the position in the file to a problem. */
-export function placed({path, key, message}: FlatIssue, source: YamlSource): PlacedProblem {
+export function placedProblem({path, key, message}: FlatIssue, source: YamlSource): PlacedProblem {
   return {...(key === undefined ? source.position(path) : source.keyPosition(path, key)), message};
 }
 

@@ -8,7 +8,14 @@ import type {
   TagRules,
   TransferMigration,
 } from './migration.ts';
-import {fileInvalid, type FlatIssue, flatIssues, placed, shown, partAt} from './problem-texts.ts';
+import {
+  fileInvalid,
+  type FlatIssue,
+  flatIssues,
+  placedProblem,
+  shownValue,
+  partAt,
+} from './problem-texts.ts';
 import {parseRegistry, splitHost} from './registry-path.ts';
 import {repositoryGlob, whyNotRepositoryGlob} from './repository-glob.ts';
 import {
@@ -47,7 +54,7 @@ export function readMigration(text: string, file: string, variables: Variables =
   const kind = isRecord(value) ? value['kind'] : undefined;
   const isTransfer = kind === 'transfer';
   if (kind !== undefined && kind !== 'copy' && kind !== 'transfer') {
-    const message = `${shown(kind)} is wrong: expected "copy" or "transfer"`;
+    const message = `${shownValue(kind)} is wrong: expected "copy" or "transfer"`;
     found.push({path: ['kind'], message});
   }
   const schema = isTransfer ? transferMigrationSchema : copyMigrationSchema;
@@ -65,7 +72,7 @@ export function readMigration(text: string, file: string, variables: Variables =
   }
   const others = isTransfer ? transferProblems(value) : copyProblems(value);
   found.push(...others.filter(({path}) => !hasProblem(path)));
-  const problems = [...source.problems, ...found.map((one) => placed(one, source))];
+  const problems = [...source.problems, ...found.map((one) => placedProblem(one, source))];
   if (problems.length > 0 || !parsed.success) throw invalid(file, problems);
   return isTransfer
     ? transferMigration(parsed.data as TransferMigrationFile, file, source)
@@ -122,7 +129,7 @@ function copyProblems(value: unknown): readonly FlatIssue[] {
     if (from.host === undefined && value['from'] === undefined) {
       found.push({
         path: [...path, 'from'],
-        message: `${shown(route['from'])} names no registry: begin it with a host, or write "from" at the top of the file`,
+        message: `${shownValue(route['from'])} names no registry: begin it with a host, or write "from" at the top of the file`,
       });
     }
     const isGlob = whyNotRepositoryGlob(from.path) === undefined;
@@ -134,7 +141,7 @@ function copyProblems(value: unknown): readonly FlatIssue[] {
       if (last > wildcards) {
         found.push({
           path: [...path, ...below],
-          message: `${shown(text)} is wrong: {${last}} does not exist, as "from" has ${wildcards} wildcards`,
+          message: `${shownValue(text)} is wrong: {${last}} does not exist, as "from" has ${wildcards} wildcards`,
         });
       }
       const whyNotIn =
@@ -144,7 +151,10 @@ function copyProblems(value: unknown): readonly FlatIssue[] {
           ? whyNotInProject(splitHost(text).path, project)
           : undefined;
       if (whyNotIn !== undefined) {
-        found.push({path: [...path, ...below], message: `${shown(text)} is wrong: ${whyNotIn}`});
+        found.push({
+          path: [...path, ...below],
+          message: `${shownValue(text)} is wrong: ${whyNotIn}`,
+        });
       }
       if (
         below[0] !== 'project' &&
@@ -153,7 +163,7 @@ function copyProblems(value: unknown): readonly FlatIssue[] {
       ) {
         found.push({
           path: [...path, ...below],
-          message: `${shown(text)} names no registry: begin it with a host, or write "to" at the top of the file`,
+          message: `${shownValue(text)} names no registry: begin it with a host, or write "to" at the top of the file`,
         });
       }
     }
@@ -172,7 +182,9 @@ function excludedItself(
     if (typeof glob !== 'string' || whyNotRepositoryGlob(glob) !== undefined) return [];
     if (repositoryGlob(glob).match(name) === undefined) return [];
     const path = [...route, 'exclude', ...(Array.isArray(exclude) ? [index] : [])];
-    return [{path, message: `${shown(glob)} excludes "${name}", the only repository of the route`}];
+    return [
+      {path, message: `${shownValue(glob)} excludes "${name}", the only repository of the route`},
+    ];
   });
 }
 
@@ -190,7 +202,7 @@ function transferProblems(value: unknown): readonly FlatIssue[] {
     const isAgain = seen.has(moved);
     seen.add(moved);
     return isAgain
-      ? [{path: ['moves', index, key], message: `${shown(project ?? group)} moves twice`}]
+      ? [{path: ['moves', index, key], message: `${shownValue(project ?? group)} moves twice`}]
       : [];
   });
 }

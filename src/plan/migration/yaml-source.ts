@@ -21,7 +21,7 @@ const NODES_LIMIT = 100_000;
  * The maximum number of lines and indicators in a file (YAML 1.2, section 5.3): each may be a value or an error, which
  * takes up to 3 KiB while it is parsed. A route in one line has six or seven.
  */
-const INDICATORS_LIMIT = 45_000;
+const INDICATORS_LIMIT = 38_000;
 /** Hyphens, question marks and colons are indicators only before white space or, for a colon, the end of a value. */
 const INDICATOR = /[\n,[\]{}&*!"'\\]|[-?:](?=\s)|:(?=[,\]}])/g;
 /** The maximum number of aliases in a file: yaml compares each alias with those before it. */
@@ -204,7 +204,7 @@ function shapeProblems(
         return undefined;
       }
       if (target !== undefined && path.includes(target)) {
-        report(node, `*${isAlias(node) ? node.source : ''} is inside of what it stands for`);
+        report(node, `*${isAlias(node) ? node.source : ''} is inside the value that it refers to`);
         isRefused = true;
         return visit.BREAK;
       }

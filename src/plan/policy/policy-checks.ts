@@ -22,7 +22,7 @@ import {matchesRegistry, type Policy} from './policy.ts';
 export function policyChecks(plan: Plan, policy: Policy): readonly Check[] {
   return [
     ...limitChecks(plan, policy),
-    ...registryChecks(plan, policy),
+    ...allowedRegistryChecks(plan, policy),
     ...(policy.requireSignature ? signatureChecks(plan, policy) : []),
     ...platformChecks(plan, policy),
   ];
@@ -69,7 +69,7 @@ function deletesOf(plan: Plan): number {
   return plan.kind === 'copy' ? deletionsOf(plan).length : 0;
 }
 
-function registryChecks(
+function allowedRegistryChecks(
   plan: Plan,
   {file, allowRegistries, denyRegistries}: Policy,
 ): readonly Check[] {

@@ -1,7 +1,7 @@
 import {parsePlatform, type Platform, PLATFORM_PATTERN} from '../../model/platform.ts';
 import {z} from '../../model/schema.ts';
 import {parseByteSize} from '../byte-size.ts';
-import {fileInvalid, flatIssues, placed, partAt} from '../migration/problem-texts.ts';
+import {fileInvalid, flatIssues, placedProblem, partAt} from '../migration/problem-texts.ts';
 import {parseRegistry, splitHost, whyNotHost} from '../migration/registry-path.ts';
 import {knownKeys} from '../migration/schema.ts';
 import {type PlacedProblem, readYaml} from '../migration/yaml-source.ts';
@@ -112,7 +112,7 @@ export function readPolicy(text: string, file: string): Policy {
     (path) => partAt(source.value, path),
     (path) => knownKeys(policySchema, path),
   );
-  const problems = [...source.problems, ...issues.map((issue) => placed(issue, source))];
+  const problems = [...source.problems, ...issues.map((issue) => placedProblem(issue, source))];
   if (problems.length > 0 || !parsed.success) throw invalid(problems);
   const {maxBytes, maxDeletes, maxImages, requireSignature = false, ...lists} = parsed.data;
   const {allowRegistries, denyRegistries, requirePlatforms} = lists;

@@ -36,7 +36,7 @@ export function fallbackChecks(facts: TransferFacts, copies: TransferCopies): re
     ...imageChecks(facts, copies),
     ...ruleChecks(facts),
     ...donorChecks(facts, copies),
-    ...policyChecks(facts),
+    ...cleanupPolicyChecks(facts),
   ];
 }
 
@@ -70,8 +70,8 @@ function nativeChecks(facts: TransferFacts, copies: TransferCopies): readonly Ch
     warn(
       'NO_FALLBACK',
       fullPath,
-      `if GitLab refuses to move the images, the move ends there with nothing changed, since there is no way by a donor: ${first.message}${more}`,
-      `to have that way in the plan, ${first.hint}; then plan again`,
+      `if GitLab refuses to move the images, the move ends there and nothing is changed, because it cannot use a donor: ${first.message}${more}`,
+      `to add a donor to the plan, ${first.hint}; then plan again`,
     ),
   ];
 }
@@ -130,7 +130,7 @@ export function tokenChecks(
 const HOUR_MS = 3_600_000;
 
 /** Whether the cleanup policy may delete tags before it is paused. */
-function policyChecks({project, now}: TransferFacts): readonly Check[] {
+function cleanupPolicyChecks({project, now}: TransferFacts): readonly Check[] {
   const {policy, policyRunsAt, fullPath} = project;
   if (policy?.['enabled'] !== true) return [];
   const paused = pass(
@@ -216,7 +216,7 @@ function* occupiedDonorChecks({project, donor, repositories}: TransferFacts) {
   yield forbid(
     'TRANSFER_UNFINISHED',
     donor.donor.path,
-    `the donor ${donor.donor.path} has ${listed(only)}, which ${project.fullPath} does not have: an earlier transfer was perhaps not finished`,
+    `the donor ${donor.donor.path} has ${listed(only)}, which ${project.fullPath} does not have: an earlier transfer may be unfinished`,
     `${WAYS_OUT}. If nobody needs those images, delete them from the donor or choose another with --donor`,
   );
 }
@@ -230,7 +230,7 @@ function* waitingChecks({project, waiting = []}: TransferFacts) {
     yield forbid(
       'TRANSFER_UNFINISHED',
       donor,
-      `the project ${donor} has ${tags === 1 ? '1 tag' : `${tags} tags`} of image repositories that have no tags in ${project.fullPath} (${shownNames(images.map(({from}) => from))}): an earlier transfer was perhaps not finished`,
+      `the project ${donor} has ${tags === 1 ? '1 tag' : `${tags} tags`} of image repositories that have no tags in ${project.fullPath} (${shownNames(images.map(({from}) => from))}): an earlier transfer may be unfinished`,
       `${WAYS_OUT}. If that plan is lost, copy the images back: transship copy ${first?.at ?? ''} ${first?.from ?? ''}. If nobody needs them, delete them from ${donor}`,
     );
   }

@@ -18,7 +18,7 @@ export function donorChecks(facts: TransferFacts, {pull}: TransferCopies): reado
         forbid(
           'DONOR_OCCUPIED',
           `${atDonor.repository}:${tag ?? ''}`,
-          `the donor has another image as ${atDonor.repository}:${tag ?? ''} (${shortDigest(there)}), perhaps from an earlier transfer`,
+          `the donor has another image as ${atDonor.repository}:${tag ?? ''} (${shortDigest(there)}), possibly from an earlier transfer`,
           'choose another donor with --donor, or empty this one if its images are no longer needed',
         ),
       ];
@@ -27,7 +27,9 @@ export function donorChecks(facts: TransferFacts, {pull}: TransferCopies): reado
   const bytes = pull.blobs.reduce((sum, {action, size}) => sum + (action === 'copy' ? size : 0), 0);
   const found = [
     ...occupied,
-    ...(donor.donor.kind === 'directory' ? directoryChecks(donor, bytes) : projectChecks(facts)),
+    ...(donor.donor.kind === 'directory'
+      ? directoryChecks(donor, bytes)
+      : donorProjectChecks(facts)),
   ];
   return found.length > 0
     ? found
@@ -60,7 +62,7 @@ function* directoryChecks({donor, freeBytes, stranger, isInJob}: DonorFacts, byt
   );
 }
 
-function* projectChecks(facts: TransferFacts) {
+function* donorProjectChecks(facts: TransferFacts) {
   const {donor, problem, mayCreate, missingActions = [], probe} = facts.donor;
   if (problem !== undefined) yield forbidProblem(donor.path, problem);
   const inTheWay = whyInTheWay(facts);
@@ -77,13 +79,13 @@ function* projectChecks(facts: TransferFacts) {
       ? warn(
           'DONOR_MISSING',
           donor.path,
-          `there is no project ${donor.path} yet: it is created when the plan is applied`,
+          `the donor project ${donor.path} does not exist yet: it is created when the plan is applied`,
           'its registry cannot be checked before it exists; to check it now, create the project yourself and plan again',
         )
       : forbid(
           'DONOR_MISSING',
           donor.path,
-          `there is no project ${donor.path} for the images to wait in`,
+          `the donor project ${donor.path} does not exist`,
           'create it, add --create-donor, or use a directory',
         );
   }

@@ -130,8 +130,8 @@ function* groupChecks(facts: GroupFacts): Generator<Check> {
   const problems = [
     ...(token.isAdmin ? [] : rightChecks(facts)),
     ...placeChecks(facts),
-    ...donorChecks(facts),
-    ...registryChecks(facts),
+    ...groupDonorChecks(facts),
+    ...groupRegistryChecks(facts),
     ...accessChecks(fullPath, facts.access),
     ...visibilityChecks(fullPath, group.visibility, target.visibility),
   ];
@@ -209,7 +209,7 @@ function* placeChecks(facts: GroupFacts): Generator<Check> {
 }
 
 /** A donor inside the group would change its path during the move, and its records would prevent the move. */
-function* donorChecks({wish, projects, group, target}: GroupFacts): Generator<Check> {
+function* groupDonorChecks({wish, projects, group, target}: GroupFacts): Generator<Check> {
   const {kind, path: wished} = wish.donor;
   if (kind !== 'project') return;
   const path = projects[0]?.donor.donor.path ?? wished;
@@ -223,7 +223,7 @@ function* donorChecks({wish, projects, group, target}: GroupFacts): Generator<Ch
     );
 }
 
-function* registryChecks({deletions, others}: GroupFacts): Generator<Check> {
+function* groupRegistryChecks({deletions, others}: GroupFacts): Generator<Check> {
   for (const {path, status} of deletions) {
     if (status === 'delete_failed')
       yield warn(
@@ -247,7 +247,7 @@ function* registryChecks({deletions, others}: GroupFacts): Generator<Check> {
     'REGISTRY_DISABLED',
     first.fullPath,
     `the container registry of ${first.fullPath}${more.length === 0 ? '' : ` and ${more.length} more projects`} is disabled, which hides images that it may still have`,
-    'such images stay at the old path, where nobody can pull them; to take them along, enable the registry and plan again',
+    'such images remain at the old path, where they cannot be pulled; to move them, enable the registry and plan again',
   );
 }
 
@@ -263,7 +263,7 @@ function* recordChecks(
     'RECORDS_DELETED',
     group.fullPath,
     `GitLab does not move a group with image repositories: ${count === 1 ? '1 of them is' : `${count} of them are`} deleted once empty (${records.length} ${records.length === 1 ? 'is' : 'are'} empty now), which GitLab does in the background, in minutes`,
-    'a tag that somebody pushes meanwhile is deleted with its repository: pause pipelines of the group during the move, and plan with --freeze',
+    'a tag that is pushed during the move is deleted with its repository: pause pipelines of the group during the move, and plan with --freeze',
   );
 }
 

@@ -77,7 +77,7 @@ export function* accessChecks(subject: string, access: AccessFacts | undefined):
       'DEPLOY_TOKENS_END',
       `${subject} deploy tokens`,
       `deploy tokens of the old groups no longer open the images: ${shownNames(names)}`,
-      'create deploy tokens in the project or in the new group, and give them to whoever uses these',
+      'create deploy tokens in the project or in the new group, and replace these where they are used',
     );
   }
   if (allows.length > 0) {

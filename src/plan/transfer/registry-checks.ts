@@ -141,7 +141,7 @@ export function imageChecks(
       .filter(({code}) => code !== 'SKIPPED')
       .map((check): Check => ({...check, result: 'forbid', hint: hintOf(check)})),
     ...repositories.flatMap((repository) => [...repositoryChecks(repository, isProved)]),
-    ...(isProved ? [] : foreignLayers(push)),
+    ...(isProved ? [] : foreignLayerChecks(push)),
     ...(lost.size === 0 && repositories.some(hasContent) ? [untagged(registry?.host ?? '')] : []),
   ];
 }
@@ -207,7 +207,7 @@ function* repositoryChecks(facts: RepositoryFacts, isProved: boolean) {
 }
 
 /** GitLab's registry refuses manifests with URLs unless its settings allow them (its registry/handlers/app.go). */
-function foreignLayers({blobs}: CopySet): readonly Check[] {
+function foreignLayerChecks({blobs}: CopySet): readonly Check[] {
   const byRepository = Map.groupBy(
     blobs.filter(({action}) => action === 'foreign'),
     ({to}) => to,

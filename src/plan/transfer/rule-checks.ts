@@ -75,7 +75,7 @@ function* tagRules({rules, repositories, project, token, registry}: TransferFact
       'PROTECTED',
       `${hit.from}:${hit.tag}`,
       immutable
-        ? `the rule "${pattern}" makes ${hit.from}:${hit.tag} immutable: nobody can delete it`
+        ? `the rule "${pattern}" makes ${hit.from}:${hit.tag} immutable: it cannot be deleted`
         : `the rule "${pattern}" keeps this token from ${isAbove(remove) ? 'deleting' : 'pushing'} ${hit.from}:${hit.tag}`,
       'remove the rule during the move, and create it again afterwards',
     );

@@ -191,7 +191,7 @@ function rulesStep(rules: readonly MovedRule[]): readonly BareStep[] {
 }
 
 function resumeStep(policy: PolicyState): BareStep {
-  const why = 'the cleanup policy was enabled before; its interval starts anew';
+  const why = 'the cleanup policy was enabled before; its interval restarts';
   return {id: 'resume', kind: 'resume', why, policy};
 }
 

@@ -2,17 +2,16 @@ import {parseJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
 import {type Access, type Action, parseBasic, parseScopes} from '../auth.ts';
 import {type Exchange, jsonReply, refusal, type Reply} from '../exchange.ts';
-import {makeSigningKey} from '../signing-key.ts';
-import {signToken, type TokenClaims, verifyToken} from '../tokens.ts';
+import {type TokenClaims, TokenSigner} from '../tokens.ts';
 import {signIn} from './account.ts';
 import type {Instance} from './instance.ts';
 import {levelInProject, matchesPath, type Person, registryRights, rulesAbove} from './rights.ts';
 import type {WorldProject} from './world.ts';
 
-/** How long after its end a token is taken (GitLab container registry: registry/auth/token, `Leeway`). */
+/** How long an expired token is accepted (GitLab container registry: registry/auth/token, `Leeway`). */
 const LEEWAY_SECONDS = 60;
 
-/** What a token says about the tags of a repository (GitLab: `access[].meta`). */
+/** The restrictions for tags of a repository in a token (GitLab: `access[].meta`). */
 export interface TagLimits {
   readonly push: readonly string[];
   readonly delete: readonly string[];
@@ -34,22 +33,23 @@ const limitsSchema = z.object({
   ),
 });
 
-/** GitLab's token service, `/jwt/auth`: projects, roles and scopes decide. */
+/** GitLab's token service, `/jwt/auth`. Permissions follow from projects, roles and scopes. */
 export class RegistryTokens {
   readonly service = 'container_registry';
   readonly #issuer = 'gitlab-issuer';
-  readonly #key = makeSigningKey();
+  readonly #signer: TokenSigner;
   readonly #instance: Instance;
   readonly #lifeSeconds: number;
 
   constructor(instance: Instance, lifeSeconds: number) {
+    this.#signer = new TokenSigner(LEEWAY_SECONDS, () => instance.clock());
     this.#instance = instance;
     this.#lifeSeconds = lifeSeconds;
   }
 
   /**
-   * What is not allowed is left out of the token without a word, and so are paths that are invalid, too deep, or in no
-   * project (GitLab: app/controllers/jwt_controller.rb,
+   * Issues a token. Actions that are not allowed are left out without an error, and so are paths that are invalid, too
+   * deep, or in no project (GitLab: app/controllers/jwt_controller.rb,
    * app/services/auth/container_registry_authentication_service.rb).
    * @throws Refusal UNAUTHORIZED, DENIED
    */
@@ -57,22 +57,21 @@ export class RegistryTokens {
     if (method !== 'GET') throw refusal(404, 'UNKNOWN', 'not found');
     if (query.get('service') !== this.service) throw refusal(404, 'UNKNOWN', 'unknown service');
     const person = this.#authenticate(headers.authorization);
-    // GitLab lower-cases the requested image paths.
+    // GitLab converts the requested image paths to lower case.
     const scopes = query.getAll('scope').map((scope) => scope.toLowerCase());
     const access = parseScopes(scopes).flatMap((wanted) => this.#grant(person, wanted) ?? []);
     if (!person && access.length === 0) throw refusal(403, 'DENIED', 'access forbidden');
     const subject = person?.user.username ?? '';
     const claims = {issuer: this.#issuer, service: this.service, subject, access};
-    const now = this.#instance.clock();
-    return jsonReply(200, {token: signToken(claims, this.#lifeSeconds, this.#key, now)});
+    return jsonReply(200, {token: this.#signer.sign(claims, this.#lifeSeconds)});
   }
 
-  /** What a token says; undefined: it is not valid, or not any more. */
+  /** The claims of a token; undefined: it is invalid or expired. */
   verify(token: string): TokenClaims | undefined {
-    return verifyToken(token, this.#key, LEEWAY_SECONDS, this.#instance.clock());
+    return this.#signer.verify(token);
   }
 
-  /** What a token that was verified says about the tags of a repository. */
+  /** The restrictions for tags in a token that was verified. */
   limits(token: string, repository: string): TagLimits {
     const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString();
     const {access} = limitsSchema.parse(parseJson(payload));
@@ -107,7 +106,7 @@ export class RegistryTokens {
     const level = person ? levelInProject(world, person.user, project) : 0;
     if (granted.includes('push')) {
       requireUnprotected(project, name, level);
-      // Asking for a push is enough to make the record that keeps a group from moving.
+      // A request for push alone creates the record, which blocks the transfer of a group.
       world.recordOf(project, owner.name, clock());
     }
     return withMeta({type, name, actions: granted}, project, level);

@@ -52,8 +52,10 @@ export const NATIVE = {
  * back: both end as they should, every time, and images were in some place at every moment.
  */
 export function testKilledRuns(what: string, scenario: KillScenario): void {
+  let counted: Promise<number> | undefined;
   test.each(['apply', 'rollback'] as const)(`${what}, killed and then: %s`, LIMIT, async (then) => {
-    const total = await countPoints(scenario);
+    counted ??= countPoints(scenario);
+    const total = await counted;
     for (const point of pointsOf(total, then)) {
       await using rig = await TransferRig.start(scenario.options);
       const before = await stateOf(rig, scenario);
