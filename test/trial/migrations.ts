@@ -31,7 +31,7 @@ const FILES: Readonly<Record<string, () => string>> = {
     `${head}routes: [${Array(40_000).fill('[[[[[[[[]]]]]]]]').join()}]\n`,
   'closing brackets': () => `${head}routes: ${']'.repeat(1_000_000)}\n`,
   'closing brackets that are read': () => `${head}routes: ${']'.repeat(37_900)}\n`,
-  'lists that are read': () => `${head}routes: [${'[[[[[[[[[]]]]]]]]],'.repeat(3780)}]\n`,
+  'lists that are read': () => `${head}routes: [${'[[[[[[[[[]]]]]]]]],'.repeat(3090)}]\n`,
   'question marks': () => `${head}routes: [${'? '.repeat(500_000)}]\n`,
   'quotes side by side': () => `${head}routes: [${'"a"'.repeat(300_000)}]\n`,
   'escapes of nothing': () => `${head}routes: ["${'\\q'.repeat(500_000)}"]\n`,

@@ -126,14 +126,17 @@ function quotesHint(message: string): string {
   return AFTER_FLOW.test(message) ? '; a text that begins with { or [ needs quotes' : '';
 }
 
-/** Of quotes and brackets, one of each pair counts; so does a closing bracket that closes nothing, which is an error. */
+/**
+ * Of quotes and brackets, one of each pair counts; so does a closing bracket that closes nothing, which is an error. A list
+ * takes more memory than its items.
+ */
 function hasFewIndicators(text: string): boolean {
   let count = 0;
   let open = 0;
   for (const [indicator] of text.matchAll(INDICATOR)) {
     if ('"\''.includes(indicator)) count += 0.5;
     else if (']}'.includes(indicator) && open > 0) open -= 1;
-    else count += 1;
+    else count += indicator === '[' ? 1.25 : 1;
     if ('[{'.includes(indicator)) open += 1;
     if (count > INDICATORS_LIMIT) return false;
   }
