@@ -1,4 +1,4 @@
-import {access, constants, readdir, readFile, stat, writeFile} from 'node:fs/promises';
+import {access, constants, readdir, stat, writeFile} from 'node:fs/promises';
 import {basename, dirname, join, resolve} from 'node:path';
 import {
   journalBeside,
@@ -8,14 +8,15 @@ import {
   readJournal,
 } from '../apply/journal-file.ts';
 import {deletedOf, transferUnfinished, unfinishedIn} from '../apply/unfinished.ts';
-import {openRegular} from '../http/regular-file.ts';
+import {openRegular, readRegular} from '../http/regular-file.ts';
 import {readPlanFile} from '../library/plan-file.ts';
 import {type Digest, digestOf, hexOf} from '../model/digest.ts';
 import {readJson} from '../model/json.ts';
 import type {Shard} from '../model/outcome.ts';
-import {forgetOldest, removeFile} from '../places/durable-file.ts';
+import {removeFile} from '../places/durable-file.ts';
+import {forgetOldest, isOwnDirectory, privateDirectory} from '../places/own-directory.ts';
 import type {EarlierTransfer} from '../plan/transfer/facts.ts';
-import {privateDirectory, stateDirectory, type UserEnvironment} from './user-directories.ts';
+import {stateDirectory, type UserEnvironment} from './user-directories.ts';
 
 /** The maximum bytes of a journal that are read to identify it: its first line names each project of its plan. */
 const FIRST_LINE_LIMIT = 1024 * 1024;
@@ -23,6 +24,9 @@ const FIRST_LINE_LIMIT = 1024 * 1024;
 const FIRST_READ = 16 * 1024;
 /** The maximum number of journals in a directory that are examined. */
 const JOURNAL_LIMIT = 1_000;
+/** The name of a file that says where a journal is, and the longest path, in bytes. */
+const REMEMBERED_NAME = /^[0-9a-f]{64}$/;
+const PATH_LIMIT = 16 * 1024;
 
 /**
  * Refuses to overwrite a plan that was started: it is the only way to images that are only at its donor.
@@ -75,10 +79,10 @@ export async function journalOf(
  */
 export async function rememberTransfer(journal: string, io: UserEnvironment): Promise<void> {
   try {
-    await privateDirectory(stateDirectory(io.env, io.home));
-    await privateDirectory(rememberedDirectory(io));
+    await privateDirectory(stateDirectory(io.env, io.home), io.uid);
+    await privateDirectory(rememberedDirectory(io), io.uid);
     await writeFile(rememberedAs(journal, io), resolve(journal), {mode: 0o600});
-    await forgetOldest(rememberedDirectory(io), JOURNAL_LIMIT);
+    await forgetOldest(rememberedDirectory(io), JOURNAL_LIMIT, REMEMBERED_NAME, io.uid);
   } catch {
     // See above.
   }
@@ -95,8 +99,8 @@ export async function projectLock(
 ): Promise<string | undefined> {
   const directory = join(stateDirectory(io.env, io.home), 'locks');
   try {
-    await privateDirectory(stateDirectory(io.env, io.home));
-    await privateDirectory(directory);
+    await privateDirectory(stateDirectory(io.env, io.home), io.uid);
+    await privateDirectory(directory, io.uid);
     await access(directory, constants.W_OK);
   } catch {
     return undefined;
@@ -119,10 +123,15 @@ export async function forgetTransfer(
 
 async function rememberedJournals(io: UserEnvironment): Promise<readonly string[]> {
   const directory = rememberedDirectory(io);
-  const names = await readdir(directory).catch(() => []);
-  const read = names.slice(0, JOURNAL_LIMIT).map((name) => readFile(join(directory, name), 'utf8'));
+  if (!(await isOwnDirectory(directory, io.uid))) return [];
+  const names = (await readdir(directory).catch(() => [])).filter((name) =>
+    REMEMBERED_NAME.test(name),
+  );
+  const read = names
+    .slice(0, JOURNAL_LIMIT)
+    .map((name) => readRegular(join(directory, name), PATH_LIMIT, {noFollow: true}));
   return (await Promise.allSettled(read)).flatMap((one) =>
-    one.status === 'fulfilled' ? [one.value] : [],
+    one.status === 'fulfilled' ? [one.value.toString()] : [],
   );
 }
 

@@ -1,3 +1,4 @@
+import {chmod} from 'node:fs/promises';
 import {join} from 'node:path';
 import {journalBeside} from '../apply/journal-file.ts';
 import {KeptManifests} from '../apply/kept-manifests.ts';
@@ -10,6 +11,7 @@ import {
   tellingOfStop,
 } from '../library/apply-plan.ts';
 import type {Session} from '../library/session.ts';
+import {makeDirectory} from '../places/durable-file.ts';
 import {digestOf, hexOf} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {RunEnd, RunResult} from '../model/outcome.ts';
@@ -17,7 +19,7 @@ import {type CopyPlan, type DeleteStep, deletionsOf, type Wish} from '../model/p
 import {counted} from '../report/words.ts';
 import type {Io} from './io.ts';
 import type {RunFlags} from './options.ts';
-import {privateDirectory, stateDirectory} from './user-directories.ts';
+import {stateDirectory} from './user-directories.ts';
 
 /** The options for copying images, from flags. */
 export function runOptions({onFailure, jobs, chunkSize, limitRate}: RunFlags): ApplyOptions {
@@ -65,9 +67,13 @@ export async function journalOfWish(wish: Wish, {env, home}: Io): Promise<string
   const directory = stateDirectory(env, home);
   const key = hexOf(digestOf(JSON.stringify(wish))).slice(0, 32);
   const file = join(directory, `${key}.journal.ndjson`);
-  await privateDirectory(directory).catch((cause: unknown) => {
+  try {
+    // Of another user as well: a journal permits nothing.
+    await makeDirectory(directory, 0o700);
+    await chmod(directory, 0o700);
+  } catch (cause) {
     throw noJournalDirectory(file, cause);
-  });
+  }
   return file;
 }
 

@@ -1,13 +1,14 @@
 import {homedir} from 'node:os';
 import {dirname, isAbsolute, join} from 'node:path';
 import type {Environment} from '../http/proxy.ts';
-import {chmod, statfs} from 'node:fs/promises';
-import {makeDirectory} from '../places/durable-file.ts';
+import {statfs} from 'node:fs/promises';
 
 /** The variables and the home directory of the user. */
 export interface UserEnvironment {
   readonly env: Environment;
   readonly home: string;
+  /** The user's id; undefined: the system has none. */
+  readonly uid?: number | undefined;
 }
 
 /**
@@ -31,15 +32,6 @@ export function cacheDirectory(env: Environment, home: string): string {
 /** For data that outlives a run, and is specific to this machine (XDG Base Directory Specification). */
 export function stateDirectory(env: Environment, home: string): string {
   return join(absolute(env['XDG_STATE_HOME']) ?? join(home, '.local', 'state'), 'transship');
-}
-
-/**
- * Creates a directory that only the user can access, whatever the umask and an existing directory are.
- * @throws the system's error
- */
-export async function privateDirectory(path: string): Promise<void> {
-  await makeDirectory(path, 0o700);
-  await chmod(path, 0o700);
 }
 
 /**

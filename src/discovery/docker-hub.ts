@@ -8,7 +8,14 @@ import {DOCKER_HUB, isWithin} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
 import type {Credentials} from '../registry/credentials/credentials.ts';
 import {registryRefusal} from '../registry/refusal.ts';
-import {type ProductApi, type ApiList, type ListerOptions, ownerIn, readPages} from './api-list.ts';
+import {
+  type ProductApi,
+  type ApiList,
+  listedTime,
+  type ListerOptions,
+  ownerIn,
+  readPages,
+} from './api-list.ts';
 
 /** Docker Hub's API (docs.docker.com/reference/api/hub/latest, "servers"). */
 const API = new URL('https://hub.docker.com/');
@@ -27,11 +34,12 @@ const pageSchema = z.object({
     z.object({
       name: z.string(),
       namespace: z.string().nullish(),
-      last_updated: z.string().nullish(),
+      last_updated: listedTime,
     }),
   ),
 });
-const tokenSchema = z.object({access_token: z.string().min(1)});
+/** The token is sent in a header: a line break would start another header. */
+const tokenSchema = z.object({access_token: z.string().regex(/^[\x21-\x7e]+$/)});
 
 /**
  * Lists the repositories of one namespace of Docker Hub by `GET /v2/namespaces/{namespace}/repositories`

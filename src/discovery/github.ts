@@ -3,14 +3,21 @@ import {TransshipError} from '../model/error.ts';
 import type {Call, ListedRepository, RepositoryLister} from '../model/port.ts';
 import {isWithin} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
-import {type ProductApi, type ApiList, type ListerOptions, ownerIn, readPages} from './api-list.ts';
+import {
+  type ProductApi,
+  type ApiList,
+  listedTime,
+  type ListerOptions,
+  ownerIn,
+  readPages,
+} from './api-list.ts';
 
 export const GITHUB_REGISTRY = 'ghcr.io';
 const API = new URL('https://api.github.com/');
 /** GitHub's maximum page size (docs.github.com/rest/packages/packages, "per_page"). */
 const PAGE_SIZE = 100;
 
-const packages = list(z.object({name: z.string(), updated_at: z.string().nullish()}));
+const packages = list(z.object({name: z.string(), updated_at: listedTime}));
 
 /**
  * Lists the container packages of one owner on GitHub by `GET /orgs/{org}/packages` or `/users/{username}/packages`

@@ -13,7 +13,7 @@ const pageSchema = z.object({
       namespace: z.string(),
       name: z.string(),
       /** Seconds since the epoch. */
-      last_modified: z.number().nullish(),
+      last_modified: z.number().nullish().catch(undefined),
     }),
   ),
   next_page: z.string().nullish(),
@@ -62,8 +62,11 @@ async function* ofNamespace(
     for (const {namespace: owner, name, last_modified: seconds} of page.repositories) {
       const repository = `${owner}/${name}`;
       if (!isWithin(repository, prefix)) continue;
-      const updated = seconds ? {updated: new Date(seconds * 1000).toISOString()} : {};
-      yield {repository, ...updated};
+      const updated = new Date((seconds ?? Number.NaN) * 1000);
+      yield {
+        repository,
+        ...(Number.isNaN(updated.getTime()) ? {} : {updated: updated.toISOString()}),
+      };
     }
   }
 }

@@ -1,7 +1,6 @@
+import {cutParts, decodedWords, formsOf} from './secret-forms.ts';
 import {ShortLivedTokens} from './short-lived-tokens.ts';
 
-/** Minimum length of a secret in characters: redacting shorter ones would redact ordinary words. */
-const SHORTEST = 4;
 const BLANK = '***';
 /**
  * Secrets recognised by their form, whether registered or not: registries quote signed URLs and tokens. The part after
@@ -76,8 +75,22 @@ export class Redactor {
   }
 
   #markLearned(marks: Marks): void {
-    for (const secret of this.#longLived) marks.addAll(secret);
+    for (const secret of this.#longLived) {
+      marks.addAll(secret);
+      for (const {start, end} of cutParts(marks.text, secret)) marks.add(start, end);
+    }
     this.#shortLived.find(marks.text, (start, end) => marks.add(start, end));
+    for (const {start, end, decoded} of decodedWords(marks.unmarked()))
+      if (this.#knows(decoded)) marks.add(start, end);
+  }
+
+  #knows(text: string): boolean {
+    for (const secret of this.#longLived) if (text.includes(secret)) return true;
+    let isKnown = false;
+    this.#shortLived.find(text, () => {
+      isKnown = true;
+    });
+    return isKnown;
   }
 }
 
@@ -107,6 +120,17 @@ class Marks {
       this.add(index + (groups?.['keep'] ?? '').length, index + match.length);
   }
 
+  /** The text with blanks in place of what is marked. */
+  unmarked(): string {
+    const parts: string[] = [];
+    let done = 0;
+    for (const {start, end} of this.runs()) {
+      parts.push(this.text.slice(done, start), ' '.repeat(end - start));
+      done = end;
+    }
+    return done === 0 ? this.text : parts.join('') + this.text.slice(done);
+  }
+
   *runs(): Generator<{readonly start: number; readonly end: number}> {
     const marked = this.#marked;
     if (marked === undefined) return;
@@ -117,20 +141,6 @@ class Marks {
       start = marked.indexOf(1, end);
     }
   }
-}
-
-/** The encodings of a secret in URLs, forms, JSON and headers. */
-function formsOf(secret: string): Set<string> {
-  if (secret.length < SHORTEST) return new Set();
-  const bytes = Buffer.from(secret);
-  return new Set([
-    secret,
-    bytes.toString('base64'),
-    bytes.toString('base64url'),
-    JSON.stringify(secret).slice(1, -1),
-    new URLSearchParams({'': secret}).toString().slice(1),
-    ...(secret.isWellFormed() ? [encodeURIComponent(secret)] : []),
-  ]);
 }
 
 /** Query keys whose values are shown: those of the registry API. Signed URLs contain secrets under any name. */

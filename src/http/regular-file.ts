@@ -12,17 +12,19 @@ export interface OpenOptions {
   readonly noFollow?: boolean;
   /** Accept a pipe, such as a shell's `<(command)`. One without a writer is empty. Default: no. */
   readonly pipe?: boolean;
+  /** Open it for writing as well. Default: no. */
+  readonly write?: boolean;
 }
 
 /**
- * Opens an untrusted file for reading. It must be a regular file: a pipe could block forever, and a device may have no
+ * Opens an untrusted file. It must be a regular file: a pipe could block forever, and a device may have no
  * end.
  * @throws FileKindError, or an error of the file system
  */
 export async function openRegular(path: string, options: OpenOptions = {}): Promise<FileHandle> {
   // O_NONBLOCK and O_NOFOLLOW are undefined on Windows, which a bitwise OR ignores.
-  const {O_RDONLY, O_NONBLOCK, O_NOFOLLOW} = constants;
-  const flags = O_RDONLY | O_NONBLOCK;
+  const {O_RDONLY, O_RDWR, O_NONBLOCK, O_NOFOLLOW} = constants;
+  const flags = (options.write === true ? O_RDWR : O_RDONLY) | O_NONBLOCK;
   const opening = open(path, options.noFollow === true ? flags | O_NOFOLLOW : flags);
   const file = await opening.catch((error: NodeJS.ErrnoException) => {
     throw options.noFollow === true && error.code === 'ELOOP'
@@ -47,14 +49,17 @@ async function onlyRegular(file: FileHandle, mayBePipe = false): Promise<FileHan
 }
 
 /**
- * Opens a file for reading and appending, and creates it, for its owner alone, where there is none. No link at the end of
- * the path is followed: somebody else may have put it there.
+ * Opens a file for reading and appending, and creates it, for its owner alone, where there is none. One that others could
+ * read or change no longer is, if it is this user's. No link at the end of the path is followed: somebody else may have
+ * put it there.
  * @throws FileKindError, or the system's error
  */
 export async function openAppending(path: string): Promise<FileHandle> {
   const {O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK} = constants;
   const file = await open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
-  return await onlyRegular(file);
+  await onlyRegular(file);
+  if (((await file.stat()).mode & 0o077) !== 0) await file.chmod(0o600).catch(() => undefined);
+  return file;
 }
 
 /** Initial buffer size if the file size is unknown, in bytes. */

@@ -1,5 +1,5 @@
-/** Maximum number of recorded tokens: a run of several days renews them all the time. */
-const LIMIT = 500;
+/** Maximum number of recorded encodings of tokens: a run of several days renews them all the time. */
+const LIMIT = 2000;
 /** Maximum number of recorded tokens shorter than `SHORT`. They are searched one by one; real tokens are longer. */
 const SHORT_LIMIT = 20;
 /** A token is identified by its first characters: the largest of these numbers that it has. */

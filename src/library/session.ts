@@ -162,7 +162,7 @@ export function openSession(options: SessionOptions = {}): Session {
   const closing = new AbortController();
   const helping = AbortSignal.any([aborted, closing.signal]);
   const credentials = openCredentials(options, environment, redactor, helping);
-  const cache = openCache(options.cacheDirectory);
+  const cache = openCache(options.cacheDirectory, options.uid);
   const places = openPlaces({http, credentials, report, redactor}, options, cache?.content);
   let isClosed = false;
   const close = async (): Promise<void> => {
@@ -283,11 +283,12 @@ function openCredentials(
 /** What is kept on this machine for later sessions. */
 function openCache(
   directory: string | undefined,
+  uid: number | undefined,
 ): {readonly content: ContentCache; readonly locations: BlobLocations} | undefined {
   if (directory === undefined) return undefined;
   return {
-    content: new ContentCache(join(directory, 'content')),
-    locations: new BlobLocations(join(directory, 'blobs')),
+    content: new ContentCache(join(directory, 'content'), {uid}),
+    locations: new BlobLocations(join(directory, 'blobs'), {uid}),
   };
 }
 

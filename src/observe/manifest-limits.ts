@@ -11,8 +11,8 @@ const IMAGE_LIMIT = 16 * 1024 * 1024;
 
 /**
  * Limits, in bytes, for all manifests that are read, including referrers: the allowance per requested image, and the
- * maximum total. Each manifest counts at least its minimum cost: the first image may have 16,000 small referrers, each
- * further one 16.
+ * maximum total. Each manifest counts at least its minimum cost, also if it is missing or invalid: the first image may
+ * have 16,000 small referrers, each further one 16.
  */
 const TOTAL_LIMIT = 64 * 1024 * 1024;
 const TOTAL_LIMIT_EACH = 64 * 1024;
@@ -45,8 +45,13 @@ export class TotalLimit {
 
   /** @throws TransshipError RESPONSE_INVALID beyond the limit */
   add(bytes: number): void {
-    this.#bytes += Math.max(bytes, LEAST_SIZE);
+    this.count(bytes);
     this.throwIfBeyond();
+  }
+
+  /** The same for a request that failed for another reason. */
+  count(bytes: number): void {
+    this.#bytes += Math.max(bytes, LEAST_SIZE);
   }
 
   /** To be called before each request as well: otherwise, queued requests would be sent in vain. */

@@ -19,7 +19,7 @@ export type KnownTags = ReadonlyMap<Tag, Digest | Promise<Digest | undefined>>;
  * as they are small, and is limited to `READ_AT_ONCE` bytes, given the size of the latest one: each takes several times
  * its size in memory while it is read.
  */
-const FIRST_AT_ONCE = 12;
+export const FIRST_AT_ONCE = 12;
 const FIRST_LISTS_AT_ONCE = 4;
 const LEAST_AT_ONCE = 3;
 const READ_AT_ONCE = 1024 * 1024;
@@ -214,8 +214,14 @@ export class ManifestReader {
   async #get(reference: Tag | Digest, call: Call): Promise<SeenManifest | undefined> {
     return await this.#queue.add(async () => {
       this.#total.throwIfBeyond();
-      const manifest = await this.#source.getManifest(reference, call);
-      if (manifest === undefined) return undefined;
+      const manifest = await this.#source.getManifest(reference, call).catch((error: unknown) => {
+        this.#total.count(0);
+        throw error;
+      });
+      if (manifest === undefined) {
+        this.#total.add(0);
+        return undefined;
+      }
       const {digest, size} = manifest.descriptor;
       this.#paceAfter(size, this.#queue);
       if (!this.manifests.has(digest)) this.#total.add(size);
@@ -223,10 +229,8 @@ export class ManifestReader {
     });
   }
 
-  /** Adapts the concurrency of a queue to the size of the latest item. */
   #paceAfter(size: number, queue: PQueue): void {
-    const most = Math.max(LEAST_AT_ONCE, Math.floor(READ_AT_ONCE / Math.max(size, 1)));
-    queue.concurrency = Math.min(this.#concurrency, queue.concurrency + 1, most);
+    paceAfter(size, queue, this.#concurrency);
   }
 
   async #referrers(subject: Digest, call: Call): Promise<{subject: Digest; digest: Digest}[]> {
@@ -249,4 +253,10 @@ export class ManifestReader {
       this.manifests.has(digest) && !this.unreadableReferrers.has(digest);
     return listed.filter(isWhole).map((digest) => ({subject, digest}));
   }
+}
+
+/** Adapts the concurrency of a queue to the size of the latest item, up to `concurrency`; see `FIRST_AT_ONCE`. */
+export function paceAfter(size: number, queue: PQueue, concurrency: number): void {
+  const most = Math.max(LEAST_AT_ONCE, Math.floor(READ_AT_ONCE / Math.max(size, 1)));
+  queue.concurrency = Math.min(concurrency, queue.concurrency + 1, most);
 }

@@ -1,3 +1,4 @@
+import PQueue from 'p-queue';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {childManifests, type SeenManifest} from '../model/manifest.ts';
@@ -7,7 +8,8 @@ import type {Call, RepositoryReader, RepositoryWriter, TagDeletion} from '../mod
 import {isTag, type Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
 import type {SourceInventory} from './inventory.ts';
-import {MANIFEST_NESTING_LIMIT, TotalLimit} from './manifest-limits.ts';
+import {MANIFEST_NESTING_LIMIT} from './manifest-limits.ts';
+import {FIRST_AT_ONCE, paceAfter} from './manifest-reader.ts';
 import {OBSERVE_CONCURRENCY} from './observe-source.ts';
 
 /** The content of a repository that a deletion may affect: its tags, and the manifests below their indexes. */
@@ -86,83 +88,90 @@ function deletesNothing({name}: RepositoryWriter): TransshipError {
 }
 
 /**
- * Manifests that may be below the indexes of a repository, each as often as it is below one: 25,000 images of ten
- * platforms with attestations.
+ * Limits for the indexes of a repository, far above any real one: different manifests that they list, and the lists of
+ * all indexes, and of all that is below each tag, together.
  */
-const BELOW_LIMIT = 500_000;
+const LIMITS = {contents: 300_000, listed: 1_000_000};
 
-/** An entry of an index. */
-interface Listed {
+/** A manifest that an index lists. */
+interface Child {
   readonly digest: Digest;
   readonly isIndex: boolean;
 }
 
-/** Reads indexes, each once, without their images. */
+/**
+ * Reads indexes, each once, without their images.
+ * @throws TransshipError RESPONSE_INVALID beyond the limits above
+ */
 class IndexReader {
   readonly #repository: RepositoryReader;
   readonly #seen: ReadonlyMap<Digest, SeenManifest>;
-  readonly #children = new Map<Digest, Promise<readonly Listed[]>>();
-  /** Each entry once: indexes share many. */
-  readonly #entries = new Map<Digest, Listed>();
-  readonly #total: TotalLimit;
-  #count = 0;
+  readonly #queue = new PQueue({concurrency: FIRST_AT_ONCE});
+  readonly #children = new Map<Digest, Promise<readonly Child[]>>();
+  /** Many indexes may list the same manifests. */
+  readonly #known = new Map<Digest, Child>();
+  /** Entries of the lists that are kept. */
+  #listed = 0;
 
   constructor(repository: RepositoryReader, seen: ReadonlyMap<Digest, SeenManifest>) {
     this.#repository = repository;
     this.#seen = seen;
-    this.#total = new TotalLimit({name: repository.name, side: 'source', hint: TOO_MANY});
   }
 
   /**
    * The manifests below an index, level by level. Levels below the limit are ignored, since no copy would include them.
-   * @throws TransshipError RESPONSE_INVALID beyond the limits of the repository
    */
   async below(root: Digest, call: Call): Promise<ReadonlySet<Digest>> {
-    this.#total.image();
     const found = new Set<Digest>();
     let level = [root];
     for (let depth = 0; level.length > 0 && depth < MANIFEST_NESTING_LIMIT; depth++) {
+      const before = found.size;
       const listed = await mapAtOnce(level, OBSERVE_CONCURRENCY, (one) => this.#list(one, call));
-      level = [];
-      for (const {digest, isIndex} of listed.flat()) {
-        if (found.has(digest)) continue;
-        found.add(digest);
-        if (isIndex) level.push(digest);
-        if (++this.#count > BELOW_LIMIT) throw this.#tooMany();
-      }
+      const next = new Set<Digest>();
+      // Indexes that list one another several times must not multiply, level by level.
+      for (const children of listed)
+        for (const {digest, isIndex} of children) {
+          if (found.has(digest)) continue;
+          found.add(digest);
+          if (isIndex) next.add(digest);
+        }
+      this.#count(found.size - before);
+      level = [...next];
     }
     return found;
   }
 
-  #list(index: Digest, call: Call): Promise<readonly Listed[]> {
-    const known = this.#children.get(index) ?? this.#read(index, call);
+  #count(listed: number): void {
+    this.#listed += listed;
+    if (this.#listed <= LIMITS.listed && this.#known.size <= LIMITS.contents) return;
+    throw new TransshipError(
+      'RESPONSE_INVALID',
+      `${this.#repository.name} has indexes that list too many manifests`,
+      {side: 'source', hint: 'delete the tags of its largest indexes by hand first'},
+    );
+  }
+
+  #list(index: Digest, call: Call): Promise<readonly Child[]> {
+    const known = this.#children.get(index) ?? this.#queue.add(() => this.#read(index, call));
     this.#children.set(index, known);
     return known;
   }
 
-  async #read(index: Digest, call: Call): Promise<readonly Listed[]> {
-    this.#total.throwIfBeyond();
-    const seen = this.#seen.get(index);
-    const manifest = seen ?? (await this.#repository.getManifest(index, call));
+  async #read(index: Digest, call: Call): Promise<readonly Child[]> {
+    const manifest = this.#seen.get(index) ?? (await this.#repository.getManifest(index, call));
     if (manifest === undefined) return [];
-    if (seen === undefined) this.#total.add(manifest.descriptor.size);
-    const children = new Map<Digest, Listed>();
-    for (const {digest, mediaType} of childManifests(manifest.view)) {
-      const entry = this.#entries.get(digest) ?? {digest, isIndex: isIndexType(mediaType)};
-      this.#entries.set(digest, entry);
-      children.set(digest, entry);
-    }
-    return [...children.values()];
+    paceAfter(manifest.descriptor.size, this.#queue, OBSERVE_CONCURRENCY);
+    const children = new Set(childManifests(manifest.view).map((child) => this.#child(child)));
+    this.#count(children.size);
+    return [...children];
   }
 
-  #tooMany(): TransshipError {
-    return new TransshipError(
-      'RESPONSE_INVALID',
-      `the indexes of ${this.#repository.name} list more than ${BELOW_LIMIT} manifests`,
-      {side: 'source', hint: TOO_MANY},
-    );
+  #child({digest, mediaType}: Descriptor): Child {
+    const isIndex = isIndexType(mediaType);
+    const known = this.#known.get(digest);
+    if (known?.isIndex === isIndex) return known;
+    const child = {digest: known?.digest ?? digest, isIndex};
+    this.#known.set(digest, child);
+    return child;
   }
 }
-
-const TOO_MANY =
-  'its indexes are endless or exceed the limits; delete some of its tags by a cleanup policy of the registry first';

@@ -4,7 +4,13 @@ import {join} from 'node:path';
 import {FileKindError, openAppending, readRegular} from '../http/regular-file.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
 import {isRepositoryPath, type Repository, type RepositoryPath} from '../model/reference.ts';
-import {forgetOldest, makeDirectory, removeFile} from './durable-file.ts';
+import {removeFile} from './durable-file.ts';
+import {
+  type CacheOptions,
+  forgetOldest,
+  isOwnDirectory,
+  makeOwnDirectory,
+} from './own-directory.ts';
 
 /** Maximum size in bytes of the file of one registry when a process ends: about 40,000 entries. */
 const FILE_LIMIT = 4 * 1024 * 1024;
@@ -12,6 +18,8 @@ const FILE_LIMIT = 4 * 1024 * 1024;
 const REGISTRY_LIMIT = 32;
 /** Maximum number of repositories of a blob; the latest ones are kept. */
 const REPOSITORY_LIMIT = 4;
+/** The name of the file of a registry. */
+const FILE_NAME = /^[0-9a-f]{32}$/;
 
 /** The known blobs of one registry, and their file. */
 interface RegistryFile {
@@ -36,12 +44,13 @@ interface RegistryFile {
 export class BlobLocations implements AsyncDisposable {
   readonly #directory: string;
   readonly #limit: number;
+  readonly #uid: number | undefined;
   readonly #files = new Map<string, RegistryFile>();
 
-  /** @param limit of the file of a registry, in bytes */
-  constructor(directory: string, limit = FILE_LIMIT) {
+  constructor(directory: string, {limit = FILE_LIMIT, uid}: CacheOptions = {}) {
     this.#directory = directory;
     this.#limit = limit;
+    this.#uid = uid;
   }
 
   /**
@@ -73,7 +82,9 @@ export class BlobLocations implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const file of this.#files.values()) await this.#write(file);
     if (this.#files.size > 0)
-      await forgetOldest(this.#directory, REGISTRY_LIMIT).catch(() => undefined);
+      await forgetOldest(this.#directory, REGISTRY_LIMIT, FILE_NAME, this.#uid).catch(
+        () => undefined,
+      );
   }
 
   #fileOf(registry: string): RegistryFile {
@@ -88,17 +99,23 @@ export class BlobLocations implements AsyncDisposable {
 
   /** Never fails: a file that cannot be read counts as empty. */
   async #read(file: RegistryFile): Promise<KnownBlobs> {
-    file.known ??= readLines(file.path, 2 * this.#limit).then((lines) => new KnownBlobs(lines));
+    file.known ??= this.#linesOf(file.path).then((lines) => new KnownBlobs(lines));
     const known = await file.known;
     known.addAll(file.changes.splice(0));
     return known;
+  }
+
+  async #linesOf(file: string): Promise<readonly string[]> {
+    return (await isOwnDirectory(this.#directory, this.#uid))
+      ? await readLines(file, 2 * this.#limit)
+      : [];
   }
 
   #write(file: RegistryFile): Promise<void> {
     const write = async (): Promise<void> => {
       const fresh = (await this.#read(file)).takeUnwritten();
       if (fresh.length === 0) return;
-      await makeDirectory(this.#directory, 0o700);
+      await makeOwnDirectory(this.#directory, this.#uid);
       const size = await append(file.path, textOf(fresh));
       if (size > this.#limit) await this.#dropOldest(file.path);
     };
@@ -108,7 +125,7 @@ export class BlobLocations implements AsyncDisposable {
 
   /** Lines that another process appends meanwhile are lost, which only costs their mounts. */
   async #dropOldest(file: string): Promise<void> {
-    const entries = new KnownBlobs(await readLines(file, 2 * this.#limit)).lines();
+    const entries = new KnownBlobs(await this.#linesOf(file)).lines();
     let size = 0;
     const dropped = entries.findLastIndex((line) => (size += line.length + 1) > this.#limit / 2);
     const fresh = `${file}.${randomUUID()}.tmp`;

@@ -1,9 +1,10 @@
 import {createHash, randomUUID} from 'node:crypto';
-import {appendFile, readdir, stat, utimes, writeFile} from 'node:fs/promises';
+import {lstat, lutimes, readdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {algorithmOf, type Digest, digestOf, isDigest} from '../model/digest.ts';
-import {openRegular, readRegular} from '../http/regular-file.ts';
-import {makeDirectory, removeFile} from './durable-file.ts';
+import {openAppending, openRegular, readRegular} from '../http/regular-file.ts';
+import {removeFile} from './durable-file.ts';
+import {type CacheOptions, isOwnDirectory, makeOwnDirectory} from './own-directory.ts';
 
 /** Maximum size of the directory after a sweep, in bytes. */
 const LIMIT = 256 * 1024 * 1024;
@@ -12,8 +13,11 @@ const PACK_SIZE = 4 * 1024 * 1024;
 /** Limits of buffered writes: bytes, and ms since the last write. */
 const HELD_SIZE = 1024 * 1024;
 const HELD_MS = 1000;
-/** Maximum size of an index, in bytes: about 300,000 entries. */
-const INDEX_LIMIT = 32 * 1024 * 1024;
+/** Maximum size of all indexes that a process reads, in bytes: about 190,000 entries. */
+const INDEX_LIMIT = 16 * 1024 * 1024;
+/** The names of the directory of a repository, and of a pack and its index in there. */
+const DIRECTORY_NAME = /^[0-9a-f]{32}$/;
+const PACK_NAME = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(?:pack|index)$/;
 /** A process that has written this many bytes removes old packs when it ends; others do so once a day. */
 const SWEEP_AFTER = 4 * 1024 * 1024;
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -49,6 +53,7 @@ interface CachedRepository {
 export class ContentCache {
   readonly #directory: string;
   readonly #limit: number;
+  readonly #uid: number | undefined;
   readonly #repositories = new Map<string, Promise<CachedRepository>>();
   /** Packs whose last-used time this process has set. */
   readonly #touched = new Set<string>();
@@ -56,10 +61,13 @@ export class ContentCache {
   #heldSince = 0;
   #writing: Promise<void> = Promise.resolve();
   #written = 0;
+  /** Bytes of indexes that were read. */
+  #indexed = 0;
 
-  constructor(directory: string, limit = LIMIT) {
+  constructor(directory: string, {limit = LIMIT, uid}: CacheOptions = {}) {
     this.#directory = directory;
     this.#limit = limit;
+    this.#uid = uid;
   }
 
   /** Whether an earlier process has cached anything of the repository. */
@@ -102,13 +110,14 @@ export class ContentCache {
     if (this.#written === 0) return;
     const marker = join(this.#directory, 'swept');
     try {
-      const sweptAt = await stat(marker).then(
+      const sweptAt = await lstat(marker).then(
         ({mtimeMs}) => mtimeMs,
         () => 0,
       );
-      if (this.#written < SWEEP_AFTER && Date.now() - sweptAt < DAY_MS) return;
-      await writeFile(marker, '', {mode: 0o600});
+      if (this.#written < SWEEP_AFTER && Math.abs(Date.now() - sweptAt) < DAY_MS) return;
       await this.#removeOldest();
+      await using file = await openAppending(marker);
+      await file.utimes(new Date(), new Date());
     } catch {
       // Another process removes old packs now, or a later one will.
     }
@@ -116,7 +125,7 @@ export class ContentCache {
 
   #open(repository: string): Promise<CachedRepository> {
     const cached =
-      this.#repositories.get(repository) ?? openRepository(this.#directoryOf(repository));
+      this.#repositories.get(repository) ?? this.#openRepository(this.#directoryOf(repository));
     this.#repositories.set(repository, cached);
     return cached;
   }
@@ -132,7 +141,8 @@ export class ContentCache {
     const write = async (): Promise<void> => {
       for (const opening of this.#repositories.values()) {
         const cached = await opening;
-        if (cached.held.size > 0) this.#written += await append(cached).catch(() => 0);
+        if (cached.held.size > 0)
+          this.#written += await appendHeld(cached, this.#uid).catch(() => 0);
       }
     };
     this.#writing = this.#writing.then(write);
@@ -143,57 +153,73 @@ export class ContentCache {
     if (this.#touched.has(pack)) return;
     this.#touched.add(pack);
     const now = new Date();
-    await utimes(`${pack}.pack`, now, now).catch(() => undefined);
+    await lutimes(`${pack}.pack`, now, now).catch(() => undefined);
   }
 
+  /** Never fails: an unreadable directory counts as empty. */
+  async #openRepository(directory: string): Promise<CachedRepository> {
+    const kept = new Map<Digest, CachedPart>();
+    for (const pack of await packsIn(directory, this.#uid)) {
+      const left = INDEX_LIMIT - this.#indexed;
+      const index = await readRegular(`${pack}.index`, left, {noFollow: true}).catch(() => '');
+      this.#indexed += index.length;
+      for (const [digest, entry] of entriesOf(index.toString('latin1'), pack))
+        kept.set(digest, entry);
+    }
+    return {directory, isUsed: kept.size > 0, kept, held: new Map(), pack: newPack(directory)};
+  }
+
+  /** Looks for nothing but packs, one level below: whatever else somebody put there stays. */
   async #removeOldest(): Promise<void> {
-    const names = await readdir(this.#directory, {recursive: true});
+    const names = (await isOwnDirectory(this.#directory, this.#uid))
+      ? await readdir(this.#directory)
+      : [];
+    const directories = names.filter((name) => DIRECTORY_NAME.test(name));
     const packs: {path: string; size: number; usedAt: number}[] = [];
-    for (const name of names) {
-      if (!name.endsWith('.pack')) continue;
-      const path = join(this.#directory, name);
-      const file = await stat(path).catch(() => undefined);
-      if (file) packs.push({path, size: file.size, usedAt: file.mtimeMs});
+    for (const directory of directories) {
+      for (const path of await packsIn(join(this.#directory, directory), this.#uid)) {
+        const [pack, index] = await Promise.all(
+          [`${path}.pack`, `${path}.index`].map((file) => lstat(file).catch(() => undefined)),
+        );
+        const usedAt = (pack ?? index)?.mtimeMs ?? 0;
+        packs.push({path, size: (pack?.size ?? 0) + (index?.size ?? 0), usedAt});
+      }
     }
     let left = packs.reduce((sum, {size}) => sum + size, 0);
     for (const {path, size} of packs.toSorted((a, b) => a.usedAt - b.usedAt)) {
       if (left <= this.#limit) return;
-      await removePack(path.slice(0, -'.pack'.length));
+      await removePack(path);
       left -= size;
     }
   }
 }
 
-/** Never fails: an unreadable directory counts as empty. */
-async function openRepository(directory: string): Promise<CachedRepository> {
-  const kept = new Map<Digest, CachedPart>();
-  const names = await readdir(directory).catch(() => []);
-  for (const name of names) {
-    if (!name.endsWith('.index')) continue;
-    const pack = join(directory, name.slice(0, -'.index'.length));
-    for (const [digest, entry] of await readIndex(pack).catch(() => [])) kept.set(digest, entry);
-  }
-  return {directory, isUsed: kept.size > 0, kept, held: new Map(), pack: newPack(directory)};
+/** The packs in the directory of a repository, without their extensions; none where it is not a directory of the user. */
+async function packsIn(directory: string, uid: number | undefined): Promise<ReadonlySet<string>> {
+  const names = (await isOwnDirectory(directory, uid))
+    ? await readdir(directory).catch(() => [])
+    : [];
+  const packs = names.flatMap((name) => PACK_NAME.exec(name)?.[1] ?? []);
+  return new Set(packs.map((pack) => join(directory, pack)));
 }
 
 function newPack(directory: string): CachedRepository['pack'] {
   return {path: join(directory, randomUUID()), size: 0};
 }
 
-async function readIndex(pack: string): Promise<readonly (readonly [Digest, CachedPart])[]> {
-  const text = (await readRegular(`${pack}.index`, INDEX_LIMIT)).toString('latin1');
-  return text.split('\n').flatMap((line) => {
+function* entriesOf(index: string, pack: string): Generator<readonly [Digest, CachedPart]> {
+  for (const line of index.split('\n')) {
     const [digest = '', offset, size] = line.split(' ');
     const entry = {pack, offset: Number(offset), size: Number(size)};
     const isEntry = Number.isSafeInteger(entry.offset) && Number.isSafeInteger(entry.size);
-    return isEntry && isDigest(digest) ? [[digest, entry] as const] : [];
-  });
+    if (isEntry && isDigest(digest)) yield [digest, entry];
+  }
 }
 
 /** @throws errors of the file system; RangeError if the index names more bytes than a pack can have */
 async function readPart({pack, offset, size}: CachedPart): Promise<Buffer> {
   if (size > 2 * PACK_SIZE) throw new RangeError(`${size} bytes in a pack`);
-  await using file = await openRegular(`${pack}.pack`);
+  await using file = await openRegular(`${pack}.pack`, {noFollow: true});
   const bytes = Buffer.allocUnsafe(size);
   const {bytesRead} = await file.read(bytes, 0, size, offset);
   return bytes.subarray(0, bytesRead);
@@ -203,7 +229,7 @@ async function readPart({pack, offset, size}: CachedPart): Promise<Buffer> {
  * Writes the buffered content of a repository. The index is written last, so that it never refers to missing content.
  * @returns the number of bytes
  */
-async function append(cached: CachedRepository): Promise<number> {
+async function appendHeld(cached: CachedRepository, uid: number | undefined): Promise<number> {
   if (cached.pack.size >= PACK_SIZE) cached.pack = newPack(cached.directory);
   const held = [...cached.held];
   const {path} = cached.pack;
@@ -218,9 +244,9 @@ async function append(cached: CachedRepository): Promise<number> {
   }
   const bytes = Buffer.concat(held.map(([, content]) => content));
   try {
-    if (start === 0) await makeDirectory(cached.directory, 0o700);
-    await appendFile(`${path}.pack`, bytes, {mode: 0o600});
-    await appendFile(`${path}.index`, lines.join(''), {mode: 0o600});
+    if (start === 0) await makeOwnDirectory(cached.directory, uid);
+    await append(`${path}.pack`, bytes);
+    await append(`${path}.index`, lines.join(''));
     cached.pack.size = offset;
     for (const [digest, kept] of entries) cached.kept.set(digest, kept);
   } finally {
@@ -228,6 +254,11 @@ async function append(cached: CachedRepository): Promise<number> {
     for (const [digest] of held) cached.held.delete(digest);
   }
   return bytes.byteLength;
+}
+
+async function append(file: string, content: Uint8Array | string): Promise<void> {
+  await using handle = await openAppending(file);
+  await handle.appendFile(content);
 }
 
 async function removePack(path: string): Promise<void> {

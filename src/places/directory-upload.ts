@@ -1,12 +1,12 @@
 import {createHash, type Hash, randomUUID} from 'node:crypto';
-import {createReadStream} from 'node:fs';
 import {type FileHandle, open, rename, stat} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
 import type {Descriptor} from '../model/descriptor.ts';
 import {algorithmOf, type Digest, finishDigest, hexOf} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Call, SavedUpload, Upload} from '../model/port.ts';
-import {makeDirectory, removeFile, writeAll} from './durable-file.ts';
+import {FileKindError, openRegular} from '../http/regular-file.ts';
+import {FILE_MODE, makeDirectory, removeFile, writeAll} from './durable-file.ts';
 import {isMissing, unwritable} from './file-error.ts';
 
 /** Bytes per write, and the maximum that is lost if the process is killed. */
@@ -40,14 +40,14 @@ export class DirectoryUpload implements Upload {
     const file = join(scratch, `${partialName(digest)}.${randomUUID()}.part`);
     try {
       await makeDirectory(scratch);
-      await (await open(file, 'wx')).close();
+      await (await open(file, 'wx', FILE_MODE)).close();
     } catch (error) {
       throw unwritable(file, error);
     }
     return new DirectoryUpload(file, target, digest, createHash(algorithmOf(digest)), 0);
   }
 
-  /** Finds the file of an earlier run and hashes it. Undefined: it does not exist. */
+  /** Finds the file of an earlier run and hashes it. Undefined: it does not exist, or is a link or no file at all. */
   static async resume(
     scratch: string,
     target: string,
@@ -59,12 +59,14 @@ export class DirectoryUpload implements Upload {
     const hash = createHash(algorithmOf(digest));
     let offset = 0;
     try {
-      for await (const chunk of createReadStream(file, {highWaterMark: WRITE_SIZE})) {
-        hash.update(chunk as Uint8Array);
-        offset += (chunk as Uint8Array).byteLength;
+      await using handle = await openRegular(file, {noFollow: true});
+      const stream = handle.createReadStream({highWaterMark: WRITE_SIZE, autoClose: false});
+      for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+        hash.update(chunk);
+        offset += chunk.byteLength;
       }
     } catch (error) {
-      if (isMissing(error)) return undefined;
+      if (isMissing(error) || error instanceof FileKindError) return undefined;
       throw unwritable(file, error);
     }
     return new DirectoryUpload(file, target, digest, hash, offset);
@@ -144,7 +146,7 @@ export class DirectoryUpload implements Upload {
 
   async #open(): Promise<FileHandle> {
     try {
-      return await open(this.#file, 'r+');
+      return await openRegular(this.#file, {noFollow: true, write: true});
     } catch (error) {
       if (!isMissing(error)) throw unwritable(this.#file, error);
       throw new TransshipError('UPLOAD_LOST', `${this.#file} no longer exists`, {

@@ -119,8 +119,6 @@ export class RegistryConnection {
   readonly #probes = new SingleFlight<URL>();
   readonly #noticed: Set<string>;
   readonly #unused = new Set<RegistryFeature>();
-  /** Origins that the registry named for uploads in this process. */
-  readonly #uploadOrigins = new Set<string>();
   #endpoint: URL | undefined;
 
   constructor(options: RegistryOptions) {
@@ -225,23 +223,7 @@ export class RegistryConnection {
    * scheme in use. No other host may lower the level of security.
    * @throws TransshipError REDIRECT_REFUSED
    */
-  resolve(location: string, response: HttpResponse): URL {
-    const url = this.#resolve(location, response);
-    this.#uploadOrigins.add(url.origin);
-    return url;
-  }
-
-  /**
-   * Whether a URL from a file, which others may have written, can be one of the registry's uploads: it is at the
-   * registry's origin, or at one that the registry named for an upload in this process.
-   */
-  async mayBeUpload(url: URL, signal: AbortSignal): Promise<boolean> {
-    if (url.username !== '' || url.password !== '') return false;
-    const {origin} = await this.#reach(signal);
-    return url.origin === origin || this.#uploadOrigins.has(url.origin);
-  }
-
-  #resolve(location: string, {request}: HttpResponse): URL {
+  resolve(location: string, {request}: HttpResponse): URL {
     const from = request.url;
     const url = URL.parse(location, from.href);
     if (url?.protocol === from.protocol && url.hostname === from.hostname && url.port === '') {

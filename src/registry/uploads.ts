@@ -48,20 +48,21 @@ export class Uploads {
   }
 
   /**
-   * The registry is queried immediately, because the saved offset may be outdated. A URL from a journal is not trusted:
-   * if it has another origin, it is requested only after the registry has named that origin for a new upload, which is
-   * returned if the saved one cannot be used.
+   * The registry is queried immediately, because the saved offset may be outdated. A URL from a journal is not trusted: it
+   * may be of another repository, whose readers would get the blob. Unless its form shows that it is of this one, it is
+   * requested only if a new upload is at the same place, which is returned if the saved one cannot be used.
    */
   async resume(saved: SavedUpload, call: Call): Promise<RegistryUpload | undefined> {
     const url = saved.location.length > LOCATION_LIMIT ? null : URL.parse(saved.location);
-    if (url && (await this.#connection.mayBeUpload(url, call.signal)))
+    const base = await this.#connection.baseUrl(call.signal);
+    if (url && isBeside(url, new URL(`${this.#path}/blobs/uploads/`, base)))
       return this.#resumeAt(url, saved, call);
     if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
       this.#connection.savedUploadIgnored();
       return undefined;
     }
     const fresh = await this.begin({digest: saved.digest, size: saved.offset}, call);
-    if (!(await this.#connection.mayBeUpload(url, call.signal))) {
+    if (!isBeside(url, new URL(fresh.saved.location))) {
       this.#connection.savedUploadIgnored();
       return fresh;
     }
@@ -88,6 +89,16 @@ export class Uploads {
 
 /** Maximum length of an upload URL from a journal, in characters: servers accept about 8 KiB. */
 const LOCATION_LIMIT = 8 * 1024;
+
+/** Whether both URLs differ only in the last part of their path, the id of an upload, and in the query. */
+function isBeside(url: URL, other: URL): boolean {
+  const [own = '', others = ''] = [url, other].map(({pathname}) => pathname.replace(/[^/]*$/, ''));
+  const id = url.pathname.slice(own.length);
+  const hasLogin = url.username !== '' || url.password !== '';
+  // Some servers decode a path before they split it.
+  const isPlain = id !== '' && !/%(?:2e|2f|5c)/i.test(id);
+  return url.origin === other.origin && own === others && isPlain && !hasLogin;
+}
 
 /** After a failed PUT, the upload may have kept some bytes; sending all bytes again would append them. */
 function sentOnce(body: BlobBody, length: number): HttpBody {

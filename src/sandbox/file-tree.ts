@@ -138,6 +138,19 @@ function split(path: string): {parent: string; name: string} {
 /** Bytes per read of a download. */
 const READ_SIZE = 256 * 1024;
 
+/**
+ * Makes sure that there is nothing in a directory but files and directories: a link would lead out of it, and a pipe
+ * would block.
+ * @throws Error naming what else there is
+ */
+export async function checkDirectory(root: string): Promise<void> {
+  const entries = await unlessMissing(readdir(root, {recursive: true, withFileTypes: true}));
+  const other = entries?.find((entry) => !entry.isFile() && !entry.isDirectory());
+  if (other === undefined) return;
+  const kind = other.isSymbolicLink() ? 'a symbolic link' : 'neither a file nor a directory';
+  throw new Error(`${join(other.parentPath, other.name)} is ${kind}`);
+}
+
 /** Stores everything in a directory, so that it survives a restart. */
 export class DirectoryTree implements FileTree {
   readonly #root: string;

@@ -1,10 +1,5 @@
 import {once} from 'node:events';
-import {
-  createServer,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  type ServerResponse,
-} from 'node:http';
+import {createServer, type IncomingMessage, type ServerResponse} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import {finished} from 'node:stream/promises';
 import {type Answer, type Exchange, Refusal, refusal, type Reply} from './exchange.ts';
@@ -140,7 +135,7 @@ async function serve(
   let failure: Error | undefined;
   try {
     const guarded = async (): Promise<Reply> => {
-      throwUnlessLocal(exchange.headers);
+      throwUnlessLocal(request);
       return await answer(exchange);
     };
     const reply = await guarded().catch((error: unknown) => {
@@ -231,12 +226,19 @@ const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
 
 /**
  * Rejects web pages: a page of another origin can send requests to loopback, and by DNS rebinding even read the
- * responses. The former sends its origin, the latter another host.
+ * responses. The former sends its origin, for a GET only that it is of another site (Fetch Metadata, `Sec-Fetch-Site`)
+ * or its address (`Referer`); the latter sends another host.
  * @throws Refusal DENIED
  */
-function throwUnlessLocal({host, origin}: IncomingHttpHeaders): void {
-  if (host === undefined || !LOOPBACK.test(host))
+function throwUnlessLocal({headers, headersDistinct}: IncomingMessage): void {
+  const {host, origin, referer} = headers;
+  // Of several, each reader may believe another one (RFC 9112, section 3.2).
+  if (host === undefined || !LOOPBACK.test(host) || headersDistinct['host']?.length !== 1)
     throw refusal(403, 'DENIED', 'the sandbox serves loopback hosts only');
-  if (origin === undefined || LOOPBACK.test(origin.replace(/^https?:\/\//, ''))) return;
-  throw refusal(403, 'DENIED', 'the sandbox rejects requests from web pages of other origins');
+  const isForeign =
+    (origin !== undefined && !LOOPBACK.test(origin.replace(/^https?:\/\//, ''))) ||
+    (referer !== undefined && !LOOPBACK.test(URL.parse(referer)?.host ?? '')) ||
+    headers['sec-fetch-site'] === 'cross-site';
+  if (isForeign)
+    throw refusal(403, 'DENIED', 'the sandbox rejects requests from web pages of other origins');
 }

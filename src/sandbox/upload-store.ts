@@ -10,9 +10,12 @@ interface RunningHash {
   size: number;
 }
 
+/** Hashes that are kept for uploads; most clients send one blob for each connection. */
+const RUNNING_LIMIT = 1000;
+
 /**
  * Uploads in progress. An upload is only a file, so it survives a restart; the running hash in memory saves reading the
- * file again at the end.
+ * file again at the end. The oldest hashes are dropped.
  */
 export class UploadStore {
   readonly #tree: FileTree;
@@ -31,6 +34,10 @@ export class UploadStore {
     const id = randomUUID();
     await this.#tree.store(uploadFile(repository, id), new Uint8Array());
     this.#running.set(id, {hash: createHash('sha256'), size: 0});
+    for (const oldest of this.#running.keys()) {
+      if (this.#running.size <= RUNNING_LIMIT) break;
+      this.#running.delete(oldest);
+    }
     return id;
   }
 

@@ -116,6 +116,17 @@ describe('indexes inside each other', () => {
     expect(run.stdout).toContain('1 image copied');
   });
 
+  test('that list each other many times do not multiply where tags are deleted', async () => {
+    const content = new Content();
+    let level = [content.index([])];
+    for (let depth = 0; depth < 10; depth++)
+      level = Array.from({length: 10}, (_, at) => content.index(level, {at, depth}));
+    await using source = await serve(content, {top: content.index(level)});
+    const run = await transship(['plan', 'delete', `${source.host}/app`, '--tag', '*']);
+    expect(run).toMatchObject({code: 0});
+    expect(source.requests.length).toBeLessThan(300);
+  });
+
   test('that list each other many times are read once each', async () => {
     const content = new Content();
     let pair = [content.index([], {n: 0}), content.index([], {n: 1})];
@@ -164,21 +175,6 @@ describe('referrers without end', () => {
     expect(run.code).toBe(1);
     expect(run.stderr).toMatch(new RegExp(`error: .*${message}.* .RESPONSE_INVALID`));
   });
-});
-
-test('indexes that list half a million manifests are an error where tags are to be deleted', async () => {
-  const content = new Content();
-  const listed = Array.from({length: 25_000}, (_, n) => ({
-    mediaType: 'application/vnd.oci.image.manifest.v1+json',
-    digest: `sha256:${String(n).padStart(64, '0')}`,
-    size: 1,
-  }));
-  const wide = content.index(listed);
-  const tags = Array.from({length: 21}, (_, n) => [`t${n}`, content.index([wide], {n})] as const);
-  await using source = await serve(content, Object.fromEntries(tags));
-  const run = await transship(['plan', 'delete', `${source.host}/app`, '--tag', 'none']);
-  expect(toldError(run)).toMatchObject({code: 'RESPONSE_INVALID', exit: 1});
-  expect(run.stderr).toContain('list more than 500000 manifests');
 });
 
 test('more layers than a plan may have are an error, with few images read', async () => {

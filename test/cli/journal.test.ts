@@ -392,6 +392,26 @@ describe('an upload of the journal', () => {
     expect(await tagsThere()).toEqual(['a', 'b']);
   });
 
+  test.each([
+    ['theirs', ''],
+    ['theirs', '/v2/%/blobs/uploads/..%2f..%2f..%2ftheirs%2fblobs%2fuploads%2f'],
+    ['%/below', ''],
+  ])('of the repository %s gets nothing: its readers may not read the blob', async (name, by) => {
+    const other = name.replace('%', repository);
+    const opened = await fetch(`${destination.url}/v2/${other}/blobs/uploads/`, {method: 'POST'});
+    const {href, pathname, search} = new URL(opened.headers.get('location') ?? '');
+    const hidden =
+      by.replace('%', repository) + pathname.slice(pathname.lastIndexOf('/') + 1) + search;
+    await stopAfterChunk();
+    await forge(by === '' ? href : destination.url + hidden);
+    const run = await apply();
+    expect(run.code).toBe(0);
+    expect(run.stderr).toContain('ignoring an upload in the journal');
+    const asked = destination.log.entries.map(({path}) => decodeURIComponent(path));
+    expect(asked.filter((path) => path.includes(`${other}/blobs`))).toEqual([]);
+    expect(await tagsThere()).toEqual(['a', 'b']);
+  });
+
   test.each(['file:///etc/passwd', 'http://169.254.169.254/latest', 'upload'])(
     'at %s is not used, and the blob is sent from the start',
     async (location) => {

@@ -1,7 +1,17 @@
 import {parsePlan, planId, serializePlan} from '../../src/plan/plan-file.ts';
 import {execFile} from 'node:child_process';
-import {copyFile, mkdir, readdir, readFile, symlink, writeFile} from 'node:fs/promises';
-import {relative} from 'node:path';
+import {
+  chmod,
+  chown,
+  copyFile,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import {join, relative} from 'node:path';
 import {promisify} from 'node:util';
 import {afterEach, beforeEach, describe, expect, test} from 'vitest';
 import {hostTokenVariable} from '../../src/gitlab/connection.ts';
@@ -11,6 +21,7 @@ import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {type Rig, startRig} from '../sandbox/gitlab/rig.ts';
 import {toldError} from '../support/error-lines.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
+import {runHere} from '../support/run-here.ts';
 import {type HttpServer, sendError, startHttpServer} from '../support/http-server.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
@@ -253,6 +264,47 @@ describe('a plan from another machine', () => {
     const env = {...login, TRANSSHIP_DESTINATION_HOST: stranger.host};
     await transship(['apply', file, ...flags], {env});
     expect(shown()).not.toEqual([]);
+  });
+});
+
+describe('a plan counts as made elsewhere', () => {
+  const uid = process.getuid?.() ?? 0;
+
+  test.each([
+    ['where others can write to the list', uid, (folder: string) => chmod(folder, 0o777)],
+    // Only the administrator can give a folder away; others count as somebody else themselves.
+    [
+      'where the list belongs to somebody else',
+      uid === 0 ? 0 : uid + 4242,
+      async (folder: string) => (uid === 0 ? await chown(folder, 4242, 4242) : undefined),
+    ],
+    [
+      'where the list is a link',
+      uid,
+      async (folder: string) => {
+        await rename(folder, temp.join('list'));
+        await symlink(temp.join('list'), folder);
+      },
+    ],
+    [
+      'where its place in the list is a link',
+      uid,
+      async (folder: string) => {
+        const [name = ''] = await readdir(folder);
+        await rename(join(folder, name), temp.join('entry'));
+        await symlink(temp.join('entry'), join(folder, name));
+      },
+    ],
+  ])('%s', async (_, asUser, change) => {
+    await using rig = await startRig({mode: 'legacy', seed: SEED});
+    const [file, home] = [temp.join('move.plan.json'), temp.join('home')];
+    const wish = `plan transfer org/app --to new/ --donor org/parking --gitlab ${rig.url} --out ${file}`;
+    const env = {...TOKEN, TRANSSHIP_NO_CACHE: '1'};
+    expect(await runHere(wish.split(' '), {env, home, uid})).toMatchObject({code: 0});
+    expect(await runHere(['verify', file], {env, home, uid})).toMatchObject({code: 2});
+    await change(temp.join('home', '.local', 'state', 'transship', 'plans'));
+    const run = await runHere(['verify', file], {env, home, uid: asUser});
+    expect(toldError(run)).toMatchObject({code: 'HOST_NOT_NAMED', exit: 3});
   });
 });
 

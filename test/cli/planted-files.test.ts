@@ -133,6 +133,23 @@ test('a journal has a bounded number of entries', async () => {
   expect(toldError(run)).toMatchObject({code: 'JOURNAL_INVALID', exit: 64});
 });
 
+test.each(['mkfifo', '/dev/zero'])(
+  'the list of transfers has files, and %s is none',
+  async (kind) => {
+    const [plan, home] = [temp.join('p.json'), temp.join('home')];
+    const list = temp.join('home', '.local', 'state', 'transship', 'transfers');
+    await mkdir(list, {recursive: true});
+    const entry = `${list}/${'0'.repeat(64)}`;
+    if (kind === 'mkfifo') await promisify(execFile)(kind, [entry]);
+    else await symlink(kind, entry);
+    const places = [`oci:${temp.join('layout')}`, `oci:${temp.join('x')}`];
+    expect(await transship(['plan', 'copy', ...places, '--out', plan], {home})).toMatchObject({
+      code: 0,
+    });
+    expect(await transship(['status', plan], {home})).toMatchObject({code: 0});
+  },
+);
+
 test('a journal is no link, which would have another file written', async () => {
   const [plan, victim, journal] = [temp.join('p.json'), temp.join('victim'), temp.join('j')];
   const places = ['oci:fixtures/layouts/busybox', `oci:${temp.join('x')}`];

@@ -129,6 +129,15 @@ describe('the process', () => {
   });
 });
 
+test.runIf(process.platform === 'linux')(
+  'output that is lost on a full disk is a failure',
+  async () => {
+    const script = 'exec "$0" "$1" explain FILE_INVALID > /dev/full';
+    const run = await runProgram('sh', ['-c', script, process.execPath, MAIN]);
+    expect(toldError(run)).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1});
+  },
+);
+
 describe('--progress json', () => {
   test('prints one event per line, from the first to the last', async () => {
     const places = [`${sandbox.host}/in`, `${sandbox.host}/json`];

@@ -139,7 +139,7 @@ describe('rollback of deletions', () => {
     const fresh = await pushImage(url, repository, 'a', {layers: [Buffer.from('new')]});
     const run = await transship(['rollback', fileName()]);
     expect(run.code).toBe(4);
-    expect(run.stdout).toContain('1 tag pushed since then and left alone; 1 tag put back');
+    expect(run.stdout).toContain('1 tag pushed since then and not changed; 1 tag restored');
     expect(await tagsOf(url)).toEqual({a: fresh.digest, b: b.digest});
   });
 

@@ -18,6 +18,59 @@ test.each([
   expect(redacted).not.toMatch(/rd|pa|cGEk|bWU6/);
 });
 
+const TOKEN = 'glpat-/+Tok3n~of mine';
+/** Every character of a text as an escape. */
+const escaped = (text: string, escape: (hex: string) => string) =>
+  Array.from(Buffer.from(text), (byte) => escape(byte.toString(16).padStart(2, '0'))).join('');
+
+test.each([
+  ['base64 with other bytes around it', (at: number) => base64(`${'x'.repeat(at)}${TOKEN}yz`)],
+  ['base64 for URLs, with other bytes', (at: number) => base64url(`${'?'.repeat(at)}${TOKEN}yz`)],
+  [
+    'a URL, in lower case',
+    () => encodeURIComponent(TOKEN).replaceAll(/%../g, (hex) => hex.toLowerCase()),
+  ],
+  ['a URL, all of it escaped', () => escaped(TOKEN, (hex) => `%${hex}`)],
+  ['a URL in a URL', () => encodeURIComponent(escaped(TOKEN, (hex) => `%${hex}`))],
+  ['JSON, all of it escaped', () => `"${escaped(TOKEN, (hex) => String.raw`\u00${hex}`)}"`],
+])('a token is blanked in %s', (_, write) => {
+  const redactor = new Redactor();
+  redactor.learn(TOKEN);
+  for (const at of [0, 1, 2]) {
+    const redacted = redactor.redact(`got ${write(at)} back`);
+    expect(redacted).toMatch(/^got .{0,6}\*\*\*.{0,6} back$/);
+    expect(redactor.isClean(write(at))).toBe(false);
+  }
+});
+
+function base64(text: string): string {
+  return Buffer.from(text, 'latin1').toString('base64');
+}
+
+function base64url(text: string): string {
+  return Buffer.from(text, 'latin1').toString('base64url');
+}
+
+test('what shortening left of a token is blanked', () => {
+  const redactor = new Redactor();
+  redactor.learn('aaaabaaaac-token');
+  expect(redactor.redact('it is aaaabaaaac-toke…, and more')).toBe('it is ***…, and more');
+  expect(redactor.redact('aaaabaaaabaaaac-…')).toBe('aaaab***…');
+  expect(redactor.redact('`aaaabaaaac-toke`…')).toBe('`***`…');
+  expect(redactor.redact('the word aaaa… is none')).toBe('the word aaaa… is none');
+});
+
+test.each([
+  ['ends of shortened texts', `${'a'.repeat(999)}…`.repeat(2000)],
+  ['escapes', '%61'.repeat(700_000)],
+  ['escapes of escapes', '%2525'.repeat(400_000)],
+  ['words with escapes', 'a%61 '.repeat(400_000)],
+])('a text of %s does not take long', (_what, text) => {
+  const redactor = new Redactor();
+  redactor.learn(`${'a'.repeat(4000)}b`);
+  expect(redactor.redact(text).length).toBeGreaterThan(0);
+});
+
 test.each([
   [
     'https://s3.test/b?a=1&X-Amz-Signature=abc123&X-Amz-Date=1',

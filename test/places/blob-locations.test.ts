@@ -29,7 +29,7 @@ async function inProcess<T>(
   work: (locations: BlobLocations) => T | Promise<T>,
   limit?: number,
 ): Promise<T> {
-  await using locations = new BlobLocations(directory, limit);
+  await using locations = new BlobLocations(directory, limit === undefined ? {} : {limit});
   return await work(locations);
 }
 
@@ -163,6 +163,15 @@ test('no link is followed', async () => {
   await symlink(elsewhere, file.replace(directory, `${directory}2`));
   directory = `${directory}2`;
   expect(await found('team/b')).toBeUndefined();
+});
+
+test('a link in place of the directory has no file there removed, and none written', async () => {
+  const mine = join(directory, '..', 'mine');
+  await mkdir(mine, {recursive: true});
+  for (let n = 0; n < 40; n++) await writeFile(join(mine, n.toString(16).padStart(32, '0')), 'x');
+  await symlink(mine, directory);
+  await inProcess((locations) => locations.add(at('team/a'), LAYER));
+  expect(await readdir(mine)).toHaveLength(40);
 });
 
 test('a directory that cannot be made is no failure', async () => {

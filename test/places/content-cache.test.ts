@@ -1,4 +1,4 @@
-import {readdir, utimes, writeFile} from 'node:fs/promises';
+import {mkdir, readdir, readFile, rename, symlink, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {setImmediate as nextTurn} from 'node:timers/promises';
 import {expect, test} from 'vitest';
@@ -40,7 +40,7 @@ test('the least recently used content is removed first', async () => {
   await writeFile(temp.join('swept'), '');
   await utimes(temp.join('swept'), 0, 0);
   const [[first, content] = EMPTY] = all;
-  const cache = new ContentCache(temp.path, 5 * 4096);
+  const cache = new ContentCache(temp.path, {limit: 5 * 4096});
   expect(await cache.read('r/a', first)).toEqual(content);
   await cache.write('r/b', ...EMPTY);
   await cache.write('r/b', digestOf('x'), Buffer.from('x'));
@@ -117,4 +117,47 @@ test('content can be read while it is being written to disk', async () => {
   const closed = cache.close().then(() => 'closed');
   while ((await Promise.race([closed, nextTurn()])) !== 'closed')
     expect(await cache.read('r/a', digest)).toEqual(bytes);
+});
+
+/** A folder of the user with packs as git has them, which were last used long ago. */
+async function packsOfGit(folder: string): Promise<readonly string[]> {
+  await mkdir(folder);
+  for (const name of ['pack-1', '0f0e0d0c-0b0a-4908-8706-050403020100'])
+    for (const extension of ['.pack', '.index']) {
+      await writeFile(join(folder, name + extension), Buffer.alloc(4096));
+      await utimes(join(folder, name + extension), 0, 0);
+    }
+  return await readdir(folder);
+}
+
+/** Links as somebody may put them into a cache: a restored cache of a CI job is one that others wrote. */
+test.each([
+  ['among its folders', (folder: string) => join(folder, '..', 'f'.repeat(32))],
+  ['within one of them', (folder: string) => join(folder, 'more')],
+  ['in place of one', (folder: string) => folder],
+])('a link to another folder, %s, has nothing of that removed or written', async (_, at) => {
+  await using temp = await tempDirectory();
+  await keep(temp.join('cache'), ['sha256:0' as Digest, Buffer.alloc(4096)]);
+  const [folder = ''] = (await readdir(temp.join('cache'))).filter((name) => name !== 'swept');
+  const own = temp.join('cache', folder);
+  const before = await packsOfGit(temp.join('git'));
+  if (at(own) === own) await rename(own, temp.join('kept'));
+  await symlink(temp.join('git'), at(own));
+  await utimes(temp.join('cache', 'swept'), 0, 0);
+  const cache = new ContentCache(temp.join('cache'), {limit: 1});
+  for (const key of keys(3)) await cache.write('r/a', ...key);
+  await cache.write('r/b', ...EMPTY);
+  await cache.close();
+  expect(await readdir(temp.join('git'))).toEqual(before);
+});
+
+test('a link in place of the time of the last sweep has no file emptied', async () => {
+  await using temp = await tempDirectory();
+  await writeFile(temp.join('mine'), 'my words');
+  await utimes(temp.join('mine'), 0, 0);
+  await mkdir(temp.join('cache'));
+  await symlink(temp.join('mine'), temp.join('cache', 'swept'));
+  await utimes(temp.join('mine'), 0, 0);
+  await keep(temp.join('cache'), ['sha256:0' as Digest, Buffer.alloc(4096)]);
+  expect(await readFile(temp.join('mine'), 'utf8')).toBe('my words');
 });

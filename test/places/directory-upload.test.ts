@@ -1,4 +1,6 @@
-import {readdir, readFile} from 'node:fs/promises';
+import {execFile} from 'node:child_process';
+import {readdir, readFile, rm, symlink, writeFile} from 'node:fs/promises';
+import {promisify} from 'node:util';
 import {describe, expect, test} from 'vitest';
 import type {Descriptor} from '../../src/model/descriptor.ts';
 import {digestOf, hexOf} from '../../src/model/digest.ts';
@@ -48,6 +50,22 @@ describe('an upload into a layout', () => {
     expect(await upload.queryOffset(call)).toBeUndefined();
     expect(await layout.resumeUpload(saved, call)).toBeUndefined();
   });
+
+  test.each(['a link', '/dev/zero', 'mkfifo'])(
+    'does not go on in %s that somebody put in place of its file',
+    async (kind) => {
+      await using temp = await tempDirectory();
+      const layout = new OciLayout(temp.join('layout'));
+      const {saved} = await layout.beginUpload(BLOB, call);
+      const file = temp.join('layout', '.transship', saved.location);
+      await writeFile(temp.join('mine'), 'my words');
+      await rm(file);
+      if (kind === 'mkfifo') await promisify(execFile)(kind, [file]);
+      else await symlink(kind === 'a link' ? temp.join('mine') : kind, file);
+      expect(await layout.resumeUpload(saved, call)).toBeUndefined();
+      expect(await readFile(temp.join('mine'), 'utf8')).toBe('my words');
+    },
+  );
 
   test('takes chunk after chunk', async () => {
     await using temp = await tempDirectory();

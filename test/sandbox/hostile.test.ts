@@ -1,10 +1,13 @@
 import {once} from 'node:events';
-import {readdir, writeFile} from 'node:fs/promises';
+import {mkdir, readdir, symlink, writeFile} from 'node:fs/promises';
 import {connect} from 'node:net';
 import {text} from 'node:stream/consumers';
 import {describe, expect, test} from 'vitest';
+import type {RepositoryPath} from '../../src/model/reference.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
+import {toldError} from '../support/error-lines.ts';
 import {tempDirectory} from '../support/temp.ts';
+import {transship} from '../support/transship.ts';
 import {openUpload, pushBlob, pushImage, send, sha256, someBlob} from './client.ts';
 
 /** Sends a request line unchanged, which `fetch` would normalize. @returns the response */
@@ -118,25 +121,60 @@ test('a download that is aborted does not affect the next one', async () => {
   expect((await send('GET', `${sandbox.url}/v2/a/b/blobs/${digest}`)).status).toBe(200);
 });
 
-const OPEN_UPLOAD = 'POST /v2/a/blobs/uploads/';
-
 describe('a web page', () => {
-  test.each([
+  test.each<[string, string, string?]>([
     ['of another site', 'Host: localhost:5050\r\nOrigin: https://evil.test'],
     ['without an origin of its own', 'Host: 127.0.0.1\r\nOrigin: null'],
     ['whose name resolves to loopback', 'Host: evil.test'],
     ['whose name begins like loopback', 'Host: 127.0.0.1.evil.test'],
-  ])('%s is refused', async (_, headers) => {
+    ['that names two hosts', 'Host: localhost\r\nHost: evil.test'],
+    ['with a login in its host', 'Host: evil.test@localhost'],
+    ['that sends no origin', 'Host: localhost\r\nSec-Fetch-Site: cross-site'],
+    ['that sends only its address', 'Host: localhost\r\nReferer: https://evil.test/'],
+    ['that asks first', 'Host: localhost\r\nOrigin: https://evil.test', 'OPTIONS'],
+    [
+      'that opens a socket',
+      'Host: localhost\r\nOrigin: https://evil.test\r\nUpgrade: websocket\r\nConnection: Upgrade',
+      'GET',
+    ],
+  ])('%s is refused', async (_, headers, method = 'POST') => {
     await using sandbox = await startSandbox();
-    expect(await raw(sandbox, OPEN_UPLOAD, headers)).toMatch(/^HTTP\/1\.1 403 /);
+    expect(await raw(sandbox, `${method} /v2/a/blobs/uploads/`, headers)).toMatch(
+      /^HTTP\/1\.1 403 /,
+    );
   });
 
   test.each([
     'Host: localhost:1',
     'Host: [::1]:1',
     'Host: 127.0.0.1\r\nOrigin: http://localhost:3000',
+    'Host: [::1]\r\nReferer: http://[::1]:3000/page\r\nSec-Fetch-Site: same-site',
   ])('of this machine is not: %s', async (headers) => {
     await using sandbox = await startSandbox();
-    expect(await raw(sandbox, OPEN_UPLOAD, headers)).toMatch(/^HTTP\/1\.1 202 /);
+    expect(await raw(sandbox, 'POST /v2/a/blobs/uploads/', headers)).toMatch(/^HTTP\/1\.1 202 /);
   });
 });
+
+test('many open uploads, the first of which is closed last, all succeed', async () => {
+  await using sandbox = await startSandbox();
+  const repository = `${sandbox.url}/v2/a/b`;
+  const {bytes, digest} = someBlob();
+  const first = await openUpload(repository);
+  for (let at = 0; at < 1000; at++) await sandbox.storage.uploads.begin('a/b' as RepositoryPath);
+  const {status} = await send('PUT', `${first}&digest=${digest}`, {body: bytes});
+  expect(status).toBe(201);
+});
+
+test.each(['repositories', 'blobs/sha256'])(
+  'a link at %s of its directory is refused',
+  async (at) => {
+    await using temp = await tempDirectory();
+    await mkdir(temp.join('elsewhere'));
+    await mkdir(temp.join('store', at, '..'), {recursive: true});
+    await symlink(temp.join('elsewhere'), temp.join('store', at));
+    const run = await transship(['sandbox', '--port', '0', '--dir', temp.join('store')]);
+    const error = toldError(run);
+    expect(error).toMatchObject({code: 'FILE_INVALID', exit: 64});
+    expect(error.message).toContain('is a symbolic link');
+  },
+);

@@ -1,9 +1,16 @@
 import {inspect} from 'node:util';
 import {type Case, Trial} from './trial.ts';
+import {caches} from './caches.ts';
 import {files} from './files.ts';
+import {graphs} from './graphs.ts';
 import {gitlabCases} from './gitlab.ts';
+import {hosts} from './hosts.ts';
 import {http} from './http.ts';
+import {journals} from './journals.ts';
 import {migrations} from './migrations.ts';
+import {products} from './products.ts';
+import {redirects} from './redirects.ts';
+import {secrets} from './secrets.ts';
 import {slow} from './slow.ts';
 import {words} from './words.ts';
 
@@ -12,7 +19,21 @@ import {words} from './words.ts';
  * output and the files that it leaves. It takes too long for `npm test`. Run: npm run trial [-- GROUP…] [-- --jobs N]
  */
 
-const ALL: readonly Case[] = [...http, ...words, ...gitlabCases, ...files, ...migrations, ...slow];
+const ALL: readonly Case[] = [
+  ...http,
+  ...words,
+  ...gitlabCases,
+  ...files,
+  ...migrations,
+  ...graphs,
+  ...products,
+  ...hosts,
+  ...caches,
+  ...journals,
+  ...redirects,
+  ...secrets,
+  ...slow,
+];
 
 interface Sum {
   cases: number;

@@ -1,7 +1,7 @@
 import {once} from 'node:events';
-import {writeFile} from 'node:fs/promises';
 import {type Command, InvalidArgumentError, Option} from 'commander';
 import type {Redactor} from '../../http/redaction.ts';
+import {writeOutput} from '../../library/output-file.ts';
 import {TransshipError} from '../../model/error.ts';
 import {makeDirectory} from '../../places/durable-file.ts';
 import {unwritable} from '../../places/file-error.ts';
@@ -82,10 +82,7 @@ Examples:
     .action(async (flags: Flags) => {
       const {dir} = flags;
       throwIfUnused(flags);
-      if (dir !== undefined)
-        await makeDirectory(dir).catch((error: unknown) => {
-          throw unwritable(dir, error);
-        });
+      if (dir !== undefined) await prepareDirectory(dir);
       await (flags.gitlab === true ? serveGitLab(flags, io) : serve(flags, io));
       done(0);
     });
@@ -106,6 +103,21 @@ function throwIfUnused({gitlab, seed, events, load}: Flags): void {
       hint: isGitLab ? 'name the images in the file of --seed' : 'add --gitlab',
     },
   );
+}
+
+/** @throws TransshipError FILE_WRITE_FAILED, FILE_INVALID */
+async function prepareDirectory(dir: string): Promise<void> {
+  const {checkDirectory} = await import('../../sandbox/file-tree.ts');
+  await makeDirectory(dir).catch((error: unknown) => {
+    throw unwritable(dir, error);
+  });
+  await checkDirectory(dir).catch((cause: unknown) => {
+    throw new TransshipError(
+      'FILE_INVALID',
+      `the directory ${dir} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`,
+      {side: 'local', hint: 'name an empty directory with --dir', cause},
+    );
+  });
 }
 
 async function serve(flags: Flags, io: Io): Promise<void> {
@@ -204,7 +216,7 @@ async function writeEvents(
   redactor: Redactor,
 ): Promise<void> {
   const lines = events.map((event) => `${redactor.redact(printableJson(event))}\n`);
-  await writeFile(file, lines.join('')).catch((cause: unknown) => {
+  await writeOutput(file, lines).catch((cause: unknown) => {
     throw new TransshipError('FILE_WRITE_FAILED', `the events cannot be written to ${file}`, {
       side: 'local',
       hint: 'name a file in a writable directory with --events',
