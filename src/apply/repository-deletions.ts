@@ -15,7 +15,7 @@ import {observeTagged, type TaggedContent} from '../observe/observe-tagged.ts';
 import {nameOf} from '../model/place.ts';
 import type {ApplyContext, Interruption} from './apply-context.ts';
 import {isJournalFailure} from './journal-file.ts';
-import {readableManifest, unkeptManifests} from './undo-file.ts';
+import {readableManifest, undoLimits, type UndoLimits, writeUnkept} from './undo-file.ts';
 
 /** Concurrent deletions in a repository: few, since each is a write. */
 const DELETE_CONCURRENCY = 8;
@@ -76,6 +76,7 @@ export class RepositoryDeletions {
   /** The error after which nothing more is deleted in this repository. */
   #halted: TransshipError | undefined;
   #isProved = false;
+  readonly #limits: UndoLimits;
 
   /** @param known the results of steps that are already known */
   constructor(
@@ -89,6 +90,7 @@ export class RepositoryDeletions {
     this.#settled = new Map(known);
     this.#results = new Map([...known].map(([id, result]) => [id, Promise.resolve(result)]));
     this.#shared = shared;
+    this.#limits = undoLimits(repository.name, this.#side);
     const {stopping, aborted} = shared.interruption;
     this.#call = {signal: aborted, stopping};
   }
@@ -186,12 +188,14 @@ export class RepositoryDeletions {
       isFirst || others.length > 0 || undo !== undefined
         ? await readableManifest(this.#repository, digest, this.#call)
         : undefined;
-    const below =
-      undo === undefined ? [] : await unkeptManifests(this.#repository, bytes, undo, this.#call);
+    const written =
+      undo === undefined
+        ? []
+        : await writeUnkept(this.#repository, bytes, undo, this.#limits, this.#call);
     throwIfStopping(this.#shared.interruption.stopping);
     if (this.#shared.context.limits?.takeDeletes(count) === false) throw interrupted();
     const named = {repository, ...(tag === undefined ? {} : {tag}), digest};
-    await undo?.keep(byDigest ? this.#stepsOf(digest) : [step], below);
+    await undo?.keep(byDigest ? this.#stepsOf(digest) : [step], written);
     await this.#shared.context.journal.append({type: 'deleting', ...named});
     this.#begun.add(id);
     // Without `stopping`: the outcome of the deletion would be unknown.

@@ -1,13 +1,16 @@
+import PQueue from 'p-queue';
 import {isInterrupted, TransshipError} from '../model/error.ts';
 import {errorData} from '../model/event.ts';
 import type {Digest} from '../model/digest.ts';
-import {childManifests, type Manifest} from '../model/manifest.ts';
+import {childManifests} from '../model/manifest.ts';
 import type {Drift, RunResult, StepResult} from '../model/outcome.ts';
 import {nameOf} from '../model/place.ts';
 import {type CopyPlan, type DeleteStep, deletionsOf} from '../model/plan.ts';
 import type {Call, Repositories, RepositoryWriter} from '../model/port.ts';
+import type {Tag} from '../model/reference.ts';
 import type {Report} from '../model/event.ts';
-import {mapAtOnce, settleAll} from '../observe/at-once.ts';
+import {mapAtOnce, mapInQueue} from '../observe/at-once.ts';
+import {ImageLimit} from '../observe/manifest-limits.ts';
 import type {Interruption} from './apply-context.ts';
 import {reportEnd} from './apply-plan.ts';
 import {sortedDrift} from './find-drift.ts';
@@ -17,6 +20,8 @@ import type {KeptManifests} from './kept-manifests.ts';
 const REPOSITORIES_AT_ONCE = 4;
 /** Tags of a repository that are restored concurrently: few, since each is a write. */
 const TAGS_AT_ONCE = 8;
+/** Manifests that are read from the file and pushed concurrently: each may have 4 MiB, in a line of 8 MiB. */
+const MANIFESTS_AT_ONCE = 4;
 
 /** The environment in which tags are restored. */
 export interface RestoreContext {
@@ -46,7 +51,8 @@ export async function restoreDeleted(
   });
   const drift: Drift[] = [];
   const results = new Map<string, StepResult>();
-  const run: RestoreRun = {...context, interruption, drift, results};
+  const queue = new PQueue({concurrency: MANIFESTS_AT_ONCE});
+  const run: RestoreRun = {...context, interruption, drift, results, queue};
   const byRepository = Map.groupBy(deletions, ({repository}) => repository);
   await mapAtOnce(byRepository.values(), REPOSITORIES_AT_ONCE, async (own) => {
     // Attachments are the steps that other deletions had to precede.
@@ -84,14 +90,16 @@ interface RestoreRun extends RestoreContext {
   /** Tags that have another digest now. */
   readonly drift: Drift[];
   readonly results: Map<string, StepResult>;
+  /** Of what needs a manifest of the file. Tasks must not wait for others. */
+  readonly queue: PQueue;
 }
 
 /** Restores the tags of one repository. */
 class Restore {
   readonly #run: RestoreRun;
   readonly #repository: RepositoryWriter;
-  /** Manifests below indexes, each of which is pushed once. */
-  readonly #below = new Map<Digest, Promise<void>>();
+  /** Manifests below indexes that the registry has. */
+  readonly #present = new Set<Digest>();
 
   constructor(step: DeleteStep, run: RestoreRun) {
     this.#run = run;
@@ -130,13 +138,16 @@ class Restore {
    * @throws TransshipError ROLLBACK_TOO_LATE; MANIFEST_NOT_FOUND if the file does not have it; refusals of the registry
    */
   async #putBack(step: DeleteStep): Promise<void> {
-    const {kept} = this.#run;
+    const {kept, queue} = this.#run;
     const name = nameOf(step.repository, step.tag, step.digest);
-    const manifest = kept.wasDeleted(step) ? await kept.manifest(step.digest) : undefined;
-    if (manifest === undefined) throw notKept(name);
+    const limit = new ImageLimit({name: this.#repository.name, side: 'local'}, step.digest);
+    const children = kept.wasDeleted(step)
+      ? await queue.add(() => this.#childrenOf(step.digest, limit))
+      : undefined;
+    if (children === undefined) throw notKept(name);
     try {
-      await this.#putBelow(manifest);
-      await this.#repository.putManifest(step.tag ?? step.digest, manifest, this.#call);
+      await this.#putBelow(children, limit);
+      await queue.add(() => this.#put(step.digest, step.tag));
     } catch (error) {
       const isGone = error instanceof TransshipError && error.code === 'MANIFEST_PARTS_MISSING';
       throw isGone ? collected(name, error) : error;
@@ -152,24 +163,47 @@ class Restore {
     );
   }
 
-  /** Pushes the manifests that an index lists, which the registry may have deleted with it. */
-  async #putBelow({view}: Manifest): Promise<void> {
-    await settleAll(
-      childManifests(view).map(({digest}) => {
-        const putting = this.#below.get(digest) ?? this.#putChild(digest);
-        this.#below.set(digest, putting);
-        return putting;
-      }),
-    );
+  /**
+   * Pushes the manifests below an index that the registry deleted with it, the lowest level first. The file may come from
+   * elsewhere, so only the digests of them all are in memory.
+   */
+  async #putBelow(children: readonly Digest[], limit: ImageLimit): Promise<void> {
+    const {queue} = this.#run;
+    const levels: (readonly Digest[])[] = [];
+    for (let level = children; level.length > 0; ) {
+      limit.descend();
+      const missing: Digest[] = [];
+      const below = await mapInQueue(queue, new Set(level), async (digest) => {
+        if (this.#present.has(digest)) return [];
+        const isThere = (await this.#repository.head(digest, this.#call)) !== undefined;
+        if (isThere) this.#present.add(digest);
+        const found = isThere ? undefined : await this.#childrenOf(digest, limit);
+        // Undefined also if it was already missing when its index was deleted.
+        if (found !== undefined) missing.push(digest);
+        return found ?? [];
+      });
+      levels.push(missing);
+      level = below.flat();
+    }
+    for (const missing of levels.toReversed())
+      await mapInQueue(queue, missing, async (digest) => {
+        if (!this.#present.has(digest)) await this.#put(digest);
+        this.#present.add(digest);
+      });
   }
 
-  async #putChild(digest: Digest): Promise<void> {
-    if ((await this.#repository.head(digest, this.#call)) !== undefined) return;
+  /** The manifests that one of the file lists; undefined: the file does not have it. */
+  async #childrenOf(digest: Digest, limit: ImageLimit): Promise<readonly Digest[] | undefined> {
     const manifest = await this.#run.kept.manifest(digest);
-    // Already missing when its index was deleted.
-    if (manifest === undefined) return;
-    await this.#putBelow(manifest);
-    await this.#repository.putManifest(digest, manifest, this.#call);
+    if (manifest === undefined) return undefined;
+    limit.add(manifest.descriptor);
+    return childManifests(manifest.view).map((child) => child.digest);
+  }
+
+  async #put(digest: Digest, tag?: Tag): Promise<void> {
+    const manifest = await this.#run.kept.manifest(digest);
+    if (manifest === undefined) throw notKept(nameOf(this.#repository.name, tag, digest));
+    await this.#repository.putManifest(tag ?? digest, manifest, this.#call);
   }
 
   /** Without `stopping`: the outcome of a push would be unknown. */

@@ -2,9 +2,11 @@ import type {FileHandle} from 'node:fs/promises';
 import {openAppending} from '../http/regular-file.ts';
 import {type Digest, isDigest} from '../model/digest.ts';
 import {printableJsonText} from '../model/json.ts';
+import type {Side} from '../model/error.ts';
 import {childManifests, type Manifest} from '../model/manifest.ts';
 import {asUnreadable} from '../observe/inventory.ts';
 import {mapAtOnce} from '../observe/at-once.ts';
+import {type Counted, ImageLimit, TotalLimit} from '../observe/manifest-limits.ts';
 import type {DeleteStep} from '../model/plan.ts';
 import type {Call, RepositoryReader} from '../model/port.ts';
 import {isTag} from '../model/reference.ts';
@@ -33,44 +35,71 @@ export type Deleted = Pick<DeleteStep, 'repository' | 'tag' | 'digest'>;
 
 /** Keeps the data to restore deleted tags. */
 export interface UndoLog {
-  /** Whether the bytes of a manifest are kept already. */
+  /** Whether a manifest is kept already, with all below it. */
   has(manifest: Digest): boolean;
+  /** Writes a manifest. It is kept only from `keep` on. @throws TransshipError JOURNAL_WRITE_FAILED */
+  write(manifest: Manifest): Promise<void>;
   /**
    * Resolves when everything is on disk.
-   * @param manifests the deleted manifests and those below them, unless they are already kept
+   * @param written the deleted manifests and those below them, unless they are already kept
    * @throws TransshipError JOURNAL_WRITE_FAILED
    */
-  keep(deleted: readonly Deleted[], manifests: readonly Manifest[]): Promise<void>;
+  keep(deleted: readonly Deleted[], written: readonly Digest[]): Promise<void>;
+}
+
+/** The limits of what is kept of one repository. */
+export interface UndoLimits {
+  readonly of: Counted;
+  readonly total: TotalLimit;
+}
+
+/** @param name of the repository */
+export function undoLimits(name: string, side: Side): UndoLimits {
+  const hint = 'leave this image out, or run apply with --no-undo, which cannot be rolled back';
+  const of = {name, side, hint};
+  return {of, total: new TotalLimit(of)};
 }
 
 /** Manifests below an index that are read concurrently. */
 const READ_CONCURRENCY = 4;
 
 /**
- * A manifest to delete and those below it, as far as they exist and are not kept yet.
+ * Writes a manifest to delete and those below it, as far as they exist and are not kept yet: one after the other, since
+ * they may have many MiB.
  * @param root undefined: it does not exist
+ * @returns the digests of what was written
+ * @throws TransshipError MANIFEST_INVALID, MANIFEST_TOO_LARGE or RESPONSE_INVALID beyond the limits; refusals of the
+ *   registry; JOURNAL_WRITE_FAILED
  */
-export async function unkeptManifests(
+export async function writeUnkept(
   repository: RepositoryReader,
   root: Manifest | undefined,
   undo: UndoLog,
+  {of, total}: UndoLimits,
   call: Call,
-): Promise<readonly Manifest[]> {
-  const found = new Map<Digest, Manifest>();
-  let level = root === undefined ? [] : [root];
+): Promise<readonly Digest[]> {
+  if (root === undefined || undo.has(root.descriptor.digest)) return [];
+  total.image();
+  const limit = new ImageLimit(of, root.descriptor.digest);
+  const written = new Set<Digest>();
+  const write = async (manifest: Manifest): Promise<readonly Digest[]> => {
+    written.add(manifest.descriptor.digest);
+    limit.add(manifest.descriptor);
+    total.add(manifest.descriptor.size);
+    await undo.write(manifest);
+    return childManifests(manifest.view).map((child) => child.digest);
+  };
+  let level = await write(root);
   while (level.length > 0) {
-    const fresh = level.filter(({descriptor}) => !undo.has(descriptor.digest));
-    for (const manifest of fresh) found.set(manifest.descriptor.digest, manifest);
-    const children = new Set(
-      fresh.flatMap(({view}) => childManifests(view).map((child) => child.digest)),
-    );
-    const wanted = [...children].filter((child) => !found.has(child) && !undo.has(child));
-    const read = await mapAtOnce(wanted, READ_CONCURRENCY, (child) =>
-      readableManifest(repository, child, call),
-    );
-    level = read.filter((manifest) => manifest !== undefined);
+    limit.descend();
+    const wanted = [...new Set(level)].filter((child) => !written.has(child) && !undo.has(child));
+    const below = await mapAtOnce(wanted, READ_CONCURRENCY, async (child) => {
+      const manifest = await readableManifest(repository, child, call);
+      return manifest === undefined ? [] : await write(manifest);
+    });
+    level = below.flat();
   }
-  return [...found.values()];
+  return [...written];
 }
 
 /**
@@ -128,36 +157,39 @@ export class UndoFile implements UndoLog, AsyncDisposable {
     return this.#kept.has(manifest);
   }
 
-  async keep(deleted: readonly Deleted[], manifests: readonly Manifest[]): Promise<void> {
+  async write({descriptor: {digest: named, mediaType}, bytes}: Manifest): Promise<void> {
+    const text = Buffer.from(bytes).toString('base64');
+    await this.#append([{type: 'manifest', digest: named, mediaType, bytes: text}]);
+  }
+
+  async keep(deleted: readonly Deleted[], written: readonly Digest[]): Promise<void> {
     const at = this.#now().toISOString();
-    const entries: UndoEntry[] = [
-      ...manifests.map(({descriptor, bytes}) => ({
-        type: 'manifest' as const,
-        digest: descriptor.digest,
-        mediaType: descriptor.mediaType,
-        bytes: Buffer.from(bytes).toString('base64'),
-      })),
-      ...deleted.map(({repository, tag, digest: named}) => ({
-        type: 'deleted' as const,
+    const entries = deleted.map(
+      ({repository, tag, digest: named}): UndoEntry => ({
+        type: 'deleted',
         plan: this.#plan,
         repository,
         ...(tag === undefined ? {} : {tag}),
         digest: named,
         at,
-      })),
-    ];
-    const text = entries.map((entry) => `${printableJsonText(JSON.stringify(entry))}\n`).join('');
-    // One after the other, so that lines are not interleaved.
-    const written = this.#last.then(() => this.#append(text));
-    this.#last = written.catch(() => undefined);
-    await written;
-    for (const {descriptor} of manifests) this.#kept.add(descriptor.digest);
+      }),
+    );
+    await this.#append(entries, true);
+    for (const one of written) this.#kept.add(one);
   }
 
-  async #append(text: string): Promise<void> {
+  /** One after the other, so that lines are not interleaved. */
+  async #append(entries: readonly UndoEntry[], isSynced = false): Promise<void> {
+    const text = entries.map((entry) => `${printableJsonText(JSON.stringify(entry))}\n`).join('');
+    const written = this.#last.then(() => this.#write(text, isSynced));
+    this.#last = written.catch(() => undefined);
+    await written;
+  }
+
+  async #write(text: string, isSynced: boolean): Promise<void> {
     try {
       await this.#handle.appendFile(text);
-      await this.#handle.datasync();
+      if (isSynced) await this.#handle.datasync();
     } catch (error) {
       throw writeFailed(this.#file, error, 'undo file');
     }

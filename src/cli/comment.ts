@@ -24,7 +24,7 @@ export async function commentOnMergeRequest(
   io: Io,
 ): Promise<void> {
   await withSession(io, {...flags, progress: 'plain'}, async (session) => {
-    const {report, call} = session;
+    const {report, reading: call} = session;
     try {
       const {url, ...request} = mergeRequestOf(io.env);
       throwUnlessNamed(url, flags, io.env);

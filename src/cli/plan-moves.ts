@@ -94,13 +94,13 @@ export async function planMoves(
   };
   const facts: MoveFacts[] = [];
   const refusals: RefusedMove[] = [];
+  const {reading: call} = session;
   for (const move of wish.moves) {
     try {
       if ('group' in move) {
-        const group = await gatherGroupFacts({wish: move, ...question}, surroundings, session.call);
+        const group = await gatherGroupFacts({wish: move, ...question}, surroundings, call);
         facts.push({...group, projects: await Promise.all(group.projects.map(withEarlier))});
       } else {
-        const {call} = session;
         const found = await gatherTransferFacts({wish: move, ...question}, surroundings, call);
         facts.push(await withEarlier(found));
       }
@@ -133,7 +133,7 @@ function surroundingsOf(
   base: string,
   access: GitLabAccess,
   io: Io,
-  {places, report}: Session,
+  {places, report, call}: Session,
 ): Surroundings {
   return {
     gitlab: access.gitlab,
@@ -144,6 +144,7 @@ function surroundingsOf(
     strangerAt: (directory) => strangerAmongLayouts(directoryFrom(base, directory)),
     isJob: isCiJob(io.env),
     now: () => io.now().getTime(),
+    trial: call,
     progress: (what, read, total) => report({type: 'observing', what, done: read, total}),
   };
 }

@@ -86,7 +86,7 @@ async function* ofProject(
   call: Call,
   budget?: PageBudget,
 ): AsyncGenerator<ListedRepository> {
-  const path = `/api/v2.0/projects/${encodeURIComponent(project)}/repositories`;
+  const path = `/api/v2.0/projects/${encodeURIComponent(project.toWellFormed())}/repositories`;
   for await (const page of readPages(api, numbered(path, repositories), call, budget)) {
     for (const {name, update_time: updated} of page) {
       if (isWithin(name, prefix)) yield {repository: name, ...(updated ? {updated} : {})};

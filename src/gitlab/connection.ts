@@ -128,7 +128,10 @@ export function apiPath(
   parts: TemplateStringsArray,
   ...values: readonly (string | number)[]
 ): string {
-  return String.raw({raw: parts}, ...values.map((value) => encodeURIComponent(value)));
+  return String.raw(
+    {raw: parts},
+    ...values.map((value) => encodeURIComponent(String(value).toWellFormed())),
+  );
 }
 
 /** Speaks with one GitLab instance: its address, its token, its pages and its refusals. */

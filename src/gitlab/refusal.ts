@@ -2,7 +2,7 @@ import type {HttpResponse} from '../http/response.ts';
 import {describeRequest} from '../http/request.ts';
 import {webPageTitle} from '../http/web-page.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
-import {TransshipError} from '../model/error.ts';
+import {cutAt, TransshipError} from '../model/error.ts';
 import {parseJson} from '../model/json.ts';
 import {z} from '../model/schema.ts';
 
@@ -33,8 +33,10 @@ export async function gitlabRefusal(
 ): Promise<TransshipError> {
   const {request, status} = answer;
   const {words, isForeign} = await readWords(answer);
-  const {code, hint, retry = false} = explain(status, words, isForeign, context);
-  const said = words === '' ? '' : `: ${words}`;
+  // The meaning is at the beginning.
+  const known = words.slice(0, WORDS_LIMIT);
+  const {code, hint, retry = false} = explain(status, known, isForeign, context);
+  const said = words === '' ? '' : `: ${cutAt(answer.redact(words), WORDS_LIMIT)}`;
   return new TransshipError(code, `${describeRequest(request)}: GitLab answered ${status}${said}`, {
     side: 'gitlab',
     hint,
@@ -143,8 +145,7 @@ function flatten(value: unknown): string[] {
 
 function inOneLine(text: string): string {
   // Control characters could fool a terminal.
-  const line = text.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim();
-  return line.length <= WORDS_LIMIT ? line : `${line.slice(0, WORDS_LIMIT)}…`;
+  return text.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim();
 }
 
 /** A message of GitLab's, and what it means. */

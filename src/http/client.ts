@@ -4,6 +4,8 @@ import {
   DEFAULT_TIMEOUTS,
   dispatch,
   Dispatchers,
+  type OriginDispatcher,
+  ORIGINS_LIMIT,
   type Timeouts,
 } from './dispatcher.ts';
 import {ExchangeWatch, type HttpObserver} from './exchange.ts';
@@ -38,13 +40,15 @@ export interface HttpClientOptions {
   readonly retry?: RetryPolicy;
   /** Called before each retry, with the host that the request was first sent to. */
   readonly retrying?: (host: string, ...retry: Parameters<OnRetry>) => void;
+  /** Redacts the secrets that servers may repeat. Default: none. */
+  readonly redact?: (text: string) => string;
   /** Observes each request and response. Default: none, which costs nothing. */
   readonly observe?: HttpObserver;
 }
 
 /**
- * Sends requests: one dispatcher and one throttle for each origin, redirects checked hop by hop, and retries if the
- * failure is temporary and the request can be repeated. A failure after the last retry is marked `exhausted`, so that
+ * Sends requests: one dispatcher and one throttle for each of the latest origins, redirects checked hop by hop, and
+ * retries if the failure is temporary and the request can be repeated. A failure after the last retry is marked `exhausted`, so that
  * callers do not retry it either. Callers interpret the status.
  */
 export class HttpClient implements AsyncDisposable {
@@ -54,10 +58,12 @@ export class HttpClient implements AsyncDisposable {
   readonly #retrying: HttpClientOptions['retrying'];
   readonly #settings: OriginSettings;
   readonly #watch: ExchangeWatch | undefined;
+  readonly #redact: HttpClientOptions['redact'];
   /** Aborted when the client is closed. */
   readonly #closing = new AbortController();
 
-  constructor({settings, timeouts, retry, retrying, observe}: HttpClientOptions = {}) {
+  constructor({settings, timeouts, retry, retrying, redact, observe}: HttpClientOptions = {}) {
+    this.#redact = redact;
     this.#settings = settings ?? DEFAULT_ORIGIN_SETTINGS;
     this.#dispatchers = new Dispatchers(this.#settings, {...DEFAULT_TIMEOUTS, ...timeouts});
     this.#retry = retry ?? DEFAULT_RETRY;
@@ -123,10 +129,13 @@ export class HttpClient implements AsyncDisposable {
 
   /** The concurrency limit of an origin, for reports and tests. */
   throttle(origin: string): Throttle {
-    let throttle = this.#throttles.get(origin);
-    if (!throttle) {
-      throttle = new Throttle(this.#retry.baseMs);
-      this.#throttles.set(origin, throttle);
+    const throttle = this.#throttles.get(origin) ?? new Throttle(this.#retry.baseMs);
+    // In the order of their last use.
+    this.#throttles.delete(origin);
+    this.#throttles.set(origin, throttle);
+    for (const [other, {isIdle}] of this.#throttles) {
+      if (this.#throttles.size <= ORIGINS_LIMIT) break;
+      if (isIdle && other !== origin) this.#throttles.delete(other);
     }
     return throttle;
   }
@@ -204,7 +213,9 @@ export class HttpClient implements AsyncDisposable {
     const throttle = this.throttle(origin);
     try {
       return await throttle.run(request.lane ?? 'small', request, () =>
-        this.#dispatch(request, origin, throttle),
+        this.#dispatchers.use(request, (dispatcher) =>
+          this.#dispatch(request, dispatcher, throttle),
+        ),
       );
     } catch (thrown) {
       if (request.body?.kind === 'stream') release(request.body.chunks);
@@ -223,14 +234,18 @@ export class HttpClient implements AsyncDisposable {
     else throttle.overloaded(retryAfterMs > this.#retry.budgetMs ? 0 : retryAfterMs);
   }
 
-  async #dispatch(request: HttpRequest, origin: string, throttle: Throttle): Promise<HttpResponse> {
+  async #dispatch(
+    request: HttpRequest,
+    dispatcher: OriginDispatcher,
+    throttle: Throttle,
+  ): Promise<HttpResponse> {
     const {method, body, signal, readLimit} = request;
-    const dispatcher = await this.#dispatchers.of(request);
     const content = body && (await openBody(body, signal));
     try {
       const {timeouts} = this.#dispatchers;
       const data = await dispatch(request, content, dispatcher, timeouts, this.#watch);
-      const response = new HttpResponse(request, data);
+      const redact = this.#redact ? {redact: this.#redact} : {};
+      const response = new HttpResponse(request, {...data, ...redact});
       this.#learn(response, throttle);
       // An empty body is consumed here, which releases the connection, so that the caller need not do it.
       if (method === 'HEAD' || response.length === 0) await response.discard();

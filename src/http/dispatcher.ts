@@ -1,7 +1,7 @@
 import type {LookupFunction} from 'node:net';
 import type {Readable} from 'node:stream';
 import {setImmediate} from 'node:timers/promises';
-import {type Dispatcher, errors, Pool, ProxyAgent} from 'undici';
+import {type Dispatcher, errors, Pool} from 'undici';
 import {onAbort} from './abort.ts';
 import {type ResponseData, contentLength} from './response.ts';
 import {ResponseBody} from './response-body.ts';
@@ -9,10 +9,11 @@ import {USER_AGENT} from '../model/product.ts';
 import type {HttpBody, HttpRequest} from './request.ts';
 import {protocolError} from './network-error.ts';
 import {connector} from './connector.ts';
-import {type Deliveries, INTERIM_LIMIT, limitFraming} from './framing-limit.ts';
+import {type Deliveries, INTERIM_LIMIT} from './framing-limit.ts';
 import type {ExchangeWatch} from './exchange.ts';
 import type {OriginSettings} from './origin.ts';
 import {guardedLookup} from './guarded-lookup.ts';
+import {proxyDispatcher} from './proxy-dispatcher.ts';
 import {secureOptions} from './tls.ts';
 
 /** A request's body, opened. */
@@ -181,7 +182,6 @@ async function* pieces(
 }
 
 /** Time limits of requests. */
-/** Time limits of requests. */
 export interface Timeouts {
   /** Connect timeout, in ms. */
   readonly connectMs: number;
@@ -230,11 +230,26 @@ const POOL = {
 
 type OriginRequest = Pick<HttpRequest, 'url' | 'ledBy' | 'side'>;
 
-/** An undici `Pool` for each origin, or a `ProxyAgent`, created on first use. */
+/** Maximum number of origins whose dispatchers are kept: redirects may lead to any number of hosts and ports. */
+export const ORIGINS_LIMIT = 100;
+
+interface Kept {
+  readonly made: Promise<OriginDispatcher>;
+  /** Requests that have no response yet. */
+  users: number;
+}
+
+/**
+ * An undici `Pool` for each origin, or a `ProxyAgent`, created on first use. Beyond `ORIGINS_LIMIT`, the one that was not
+ * used for the longest time is closed as soon as its responses have ended.
+ */
 export class Dispatchers {
   readonly timeouts: Timeouts;
   readonly #settings: OriginSettings;
-  readonly #byOrigin = new Map<string, Promise<OriginDispatcher>>();
+  /** In the order of their last use. */
+  readonly #kept = new Map<string, Kept>();
+  /** Those that close. */
+  readonly #leaving = new Set<Dispatcher>();
   /** Aborted on destroy, to end pending connection attempts. */
   readonly #closing = new AbortController();
 
@@ -243,24 +258,64 @@ export class Dispatchers {
     this.timeouts = timeouts;
   }
 
-  /** @throws TransshipError TLS_FILE_INVALID, at each call for that origin; undici's ClientDestroyedError */
-  async of({url: {origin}, ledBy, side}: OriginRequest): Promise<OriginDispatcher> {
+  /**
+   * Calls `send` with the dispatcher of the request, which takes requests until `send` settles.
+   * @throws TransshipError TLS_FILE_INVALID, at each call for that origin; undici's ClientDestroyedError; what `send`
+   *   throws
+   */
+  async use<T>(
+    request: OriginRequest,
+    send: (dispatcher: OriginDispatcher) => Promise<T>,
+  ): Promise<T> {
     if (this.#closing.signal.aborted) throw new errors.ClientDestroyedError();
-    const key = ledBy === undefined ? origin : `${origin} ${ledBy}`;
-    let made = this.#byOrigin.get(key);
-    if (!made) {
-      made = this.#make(origin, ledBy === undefined ? undefined : guardedLookup(ledBy, side));
-      this.#byOrigin.set(key, made);
+    const kept = this.#keep(request);
+    kept.users++;
+    try {
+      return await send(await kept.made);
+    } finally {
+      kept.users--;
+      this.#forget();
     }
-    return await made;
   }
 
   /** Aborts requests in progress, and rejects new ones. */
   async destroy(): Promise<void> {
     this.#closing.abort();
-    const all = await Promise.allSettled(this.#byOrigin.values());
-    const made = all.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-    await Promise.all(made.map(({dispatcher}) => dispatcher.destroy()));
+    const all = await Promise.allSettled([...this.#kept.values()].map(({made}) => made));
+    const made = all.flatMap((result) =>
+      result.status === 'fulfilled' ? [result.value.dispatcher] : [],
+    );
+    await Promise.all([...made, ...this.#leaving].map((dispatcher) => dispatcher.destroy()));
+  }
+
+  #keep({url: {origin}, ledBy, side}: OriginRequest): Kept {
+    const key = ledBy === undefined ? origin : `${origin} ${ledBy}`;
+    let kept = this.#kept.get(key);
+    if (kept === undefined) {
+      const lookup = ledBy === undefined ? undefined : guardedLookup(ledBy, side);
+      kept = {made: this.#make(origin, lookup), users: 0};
+    }
+    this.#kept.delete(key);
+    this.#kept.set(key, kept);
+    return kept;
+  }
+
+  #forget(): void {
+    for (const [key, {made, users}] of this.#kept) {
+      if (this.#kept.size <= ORIGINS_LIMIT) return;
+      if (users > 0) continue;
+      this.#kept.delete(key);
+      void made.then(({dispatcher}) => this.#close(dispatcher)).catch(() => undefined);
+    }
+  }
+
+  async #close(dispatcher: Dispatcher): Promise<void> {
+    this.#leaving.add(dispatcher);
+    try {
+      await dispatcher.close();
+    } finally {
+      this.#leaving.delete(dispatcher);
+    }
   }
 
   async #make(origin: string, lookup: LookupFunction | undefined): Promise<OriginDispatcher> {
@@ -275,32 +330,11 @@ export class Dispatchers {
       const connect = connector({tls, connectMs, signal, deliveries, lookup});
       return {dispatcher: new Pool(origin, {...POOL, connect}), proxy, deliveries};
     }
-    // undici's type of `proxyTls` lacks `signal`, but all options are passed to `net.connect`.
-    const ending: object = {signal};
-    const dispatcher = new ProxyAgent({
-      ...POOL,
-      uri: proxy,
-      // For plain HTTP, which it sends without a tunnel, ProxyAgent does not pass the pool's options on.
-      factory: (to, options) =>
-        new Pool(to, withLimit(Object.assign({...POOL}, options), deliveries)),
-      // The connection to the proxy is made by `proxyTls`, whatever the proxy's scheme; `requestTls` goes through it.
-      requestTls: {...tls, timeout: connectMs},
-      proxyTls: {timeout: connectMs, allowH2: false, ...ending},
-    });
+    const proxyTls = proxy.startsWith('https:')
+      ? secureOptions(await this.#settings.connectOptions(new URL(proxy).origin))
+      : {};
+    const options = {proxy, proxyTls, tls, pool: POOL, connectMs, signal, deliveries};
+    const dispatcher = proxyDispatcher(origin, options);
     return {dispatcher, proxy, deliveries};
   }
-}
-
-/** The options of a pool behind a proxy, with the limit of its connections. */
-function withLimit(options: Pool.Options, deliveries: Deliveries): Pool.Options {
-  const {connect} = options;
-  if (typeof connect !== 'function') return options;
-  return {
-    ...options,
-    connect: (to, done) =>
-      connect(to, (...made) => {
-        if (made[0] === null) limitFraming(made[1], deliveries);
-        done(...made);
-      }),
-  };
 }

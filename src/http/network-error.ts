@@ -1,6 +1,7 @@
 import {errors} from 'undici';
 import {TransshipError} from '../model/error.ts';
 import type {ErrorCode} from '../model/error-codes.ts';
+import {isTemporary} from './retry.ts';
 import {describeRequest, type HttpRequest} from './request.ts';
 
 interface NetworkFailure {
@@ -111,6 +112,20 @@ export function protocolError(
   return Object.assign(new Error(code), {code});
 }
 
+/** No connection through a proxy was made. */
+export class ProxyError extends Error {
+  /** `host:port` */
+  readonly proxy: string;
+  /** The status of the proxy's response, if that is the reason. */
+  readonly status: number | undefined;
+
+  constructor(proxy: string, cause: Error | undefined, status?: number) {
+    super(cause?.message ?? `status ${status}`, {cause});
+    this.proxy = proxy;
+    this.status = status;
+  }
+}
+
 /**
  * Converts an error of undici or Node to a TransshipError. A TransshipError is returned unchanged (a request body may
  * throw one). An aborted signal is not a failure: its reason is thrown.
@@ -123,11 +138,7 @@ export function networkError(
   if (thrown instanceof TransshipError) return thrown;
   const system = codeOf(thrown);
   const {code, what, hint, retry} =
-    request.url.protocol === 'https:' && sentNothing(thrown)
-      ? connection('the connection was closed', NO_RESPONSE)
-      : thrown instanceof errors.HTTPParserError
-        ? NOT_HTTP
-        : explain(system);
+    thrown instanceof ProxyError ? explainProxy(thrown) : failureOf(thrown, request.url);
   const detail = system === undefined ? messageOf(thrown) : system;
   return new TransshipError(code, `${describeRequest(request)}: ${what} (${detail})`, {
     side: request.side,
@@ -135,6 +146,32 @@ export function networkError(
     retry,
     cause: thrown,
   });
+}
+
+function failureOf(thrown: unknown, url: URL): NetworkFailure {
+  if (url.protocol === 'https:' && sentNothing(thrown))
+    return connection('the connection was closed', NO_RESPONSE);
+  return thrown instanceof errors.HTTPParserError ? NOT_HTTP : explain(codeOf(thrown));
+}
+
+const PROXY = 'check the proxy in HTTPS_PROXY or HTTP_PROXY, or exclude the host with NO_PROXY';
+
+function explainProxy({proxy, status, cause}: ProxyError): NetworkFailure {
+  if (status === undefined) {
+    const {code, what, retry} =
+      cause instanceof errors.HTTPParserError ? NOT_HTTP : explain(codeOf(cause));
+    return {code, what: `the proxy ${proxy}: ${what}`, hint: PROXY, retry};
+  }
+  const what = `the proxy ${proxy} refused the connection`;
+  if (status === 407) {
+    const hint =
+      'put user name and password into the URL of the proxy: http://user:password@host:port';
+    return {...connection(what, hint), retry: false};
+  }
+  const hint = isTemporary(status)
+    ? 'the proxy cannot reach the host; check the host name, and ask the administrator of the proxy'
+    : 'ask the administrator of the proxy whether it allows connections to the host';
+  return {...connection(what, hint), retry: isTemporary(status)};
 }
 
 function explain(code: string | undefined): NetworkFailure {

@@ -18,6 +18,8 @@ export interface ResponseData {
   readonly body: ResponseBody;
   /** How long `read` may take, in ms. */
   readonly readMs: number;
+  /** Redacts the secrets of the session. Default: none. */
+  readonly redact?: (text: string) => string;
 }
 
 /** The value of `content-length`, in bytes; undefined: absent or invalid. */
@@ -54,6 +56,7 @@ export class HttpResponse {
   readonly #headers: ResponseData['headers'];
   readonly #body: ResponseBody;
   readonly #readMs: number;
+  readonly #redact: (text: string) => string;
   /** The body as received, and decoded. */
   #raw: Promise<ReadBody> | undefined;
   #read: Promise<ReadBody> | undefined;
@@ -64,6 +67,7 @@ export class HttpResponse {
     this.#headers = data.headers;
     this.#body = data.body;
     this.#readMs = data.readMs;
+    this.#redact = data.redact ?? ((text) => text);
     this.retryAfterMs =
       parseRetryAfter(this.header('retry-after'), Date.now()) ??
       (this.status === 429
@@ -80,6 +84,11 @@ export class HttpResponse {
   header(name: string): string | undefined {
     const value = this.#headers[name];
     return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  /** Redacts secrets in a text of the server, which must be done before a part of it is quoted. */
+  redact(text: string): string {
+    return this.#redact(text);
   }
 
   /** `content-length` in bytes. */

@@ -65,6 +65,12 @@ export class Throttle implements Disposable {
     return this.#heldUntil > Date.now();
   }
 
+  /** Whether no request is under way or waits, and the host asked for no pause that lasts. */
+  get isIdle(): boolean {
+    const isFree = Object.values(this.#lanes).every(({size, pending}) => size + pending === 0);
+    return isFree && !this.isHeld;
+  }
+
   /** How long the host has been limiting requests without a successful response, in ms; 0: it is not. */
   get overloadedMs(): number {
     return this.#overloadedSince === undefined ? 0 : Date.now() - this.#overloadedSince;

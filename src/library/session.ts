@@ -158,14 +158,18 @@ export function openSession(options: SessionOptions = {}): Session {
   const {onEvent = () => undefined} = options;
   const report: Report = (event) => onEvent(redactEvent(event, redactor));
   const settings = originSettings(options, environment, redactor);
-  const http = openHttp({retry, settings, report}, options.observe);
-  const credentials = openCredentials(options, environment, redactor, aborted);
+  const http = openHttp({retry, settings, report, redactor}, options.observe);
+  const closing = new AbortController();
+  const helping = AbortSignal.any([aborted, closing.signal]);
+  const credentials = openCredentials(options, environment, redactor, helping);
   const cache = openCache(options.cacheDirectory, options.uid);
   const places = openPlaces({http, credentials, report, redactor}, options, cache?.content);
   let isClosed = false;
   const close = async (): Promise<void> => {
     if (isClosed) return;
     isClosed = true;
+    // A credential helper that is no longer waited for would keep the process alive.
+    closing.abort();
     limits?.[Symbol.dispose]();
     try {
       await cache?.locations[Symbol.asyncDispose]();
@@ -247,11 +251,12 @@ function originSettings(
 }
 
 function openHttp(
-  {retry, settings, report}: Pick<Session, 'retry' | 'settings' | 'report'>,
+  {retry, settings, report, redactor}: Pick<Session, 'retry' | 'settings' | 'report' | 'redactor'>,
   observe: HttpObserver | undefined,
 ): HttpClient {
   return new HttpClient({
     ...(observe ? {observe} : {}),
+    redact: (text) => redactor.redact(text),
     retry,
     retrying: (what, attempt, delayMs, error) => report(retryEvent(what, attempt, delayMs, error)),
     settings,

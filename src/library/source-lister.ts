@@ -1,3 +1,4 @@
+import {abortable} from '../http/abort.ts';
 import {repositoriesNotListed} from '../discovery/api-list.ts';
 import {catalogLister} from '../discovery/catalog.ts';
 import {dockerHubLister} from '../discovery/docker-hub.ts';
@@ -37,7 +38,7 @@ export async function openSourceLister(
     host,
     baseUrl: await registry.baseUrl(call),
     http,
-    credentials: () => credentials.find(host, side),
+    credentials: () => abortable(credentials.find(host, side), call.signal),
     learnToken: (token: string) => redactor.learnShortLived(token),
   };
   return LISTERS[found.kind](options);

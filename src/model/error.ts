@@ -54,8 +54,9 @@ export class TransshipError extends Error {
   }
 }
 
-/** Maximum characters of a word, and of a whole text. */
+/** Maximum characters of a word, of the part of a longer word that is shown, and of a whole text. */
 const WORD_LIMIT = 500;
+const CUT_WORD_LIMIT = 250;
 const TEXT_LIMIT = 8000;
 
 /**
@@ -66,9 +67,26 @@ export function clipped(text: string): string {
     text.length <= WORD_LIMIT
       ? text
       : text.replace(/\S+/g, (word) =>
-          word.length <= WORD_LIMIT ? word : `${word.slice(0, WORD_LIMIT / 2)}…`,
+          word.length <= WORD_LIMIT ? word : cutAt(word, CUT_WORD_LIMIT),
         );
-  return shorter.length <= TEXT_LIMIT ? shorter : `${shorter.slice(0, TEXT_LIMIT)}…`;
+  return cutAt(shorter, TEXT_LIMIT);
+}
+
+/** Characters of tokens, and of their percent-encodings. */
+const END_OF_TOKEN = /[\w.~+%=-]+$/;
+/** Maximum characters that are left of a token that is cut: much less than there are in one that is this long. */
+const TOKEN_LIMIT = 32;
+
+/**
+ * The beginning of a text that is longer than the limit. Output is redacted later, which finds whole secrets only, so a
+ * token that would be cut is left out.
+ * @param limit at least 32
+ */
+export function cutAt(text: string, limit: number): string {
+  if (text.length <= limit) return text;
+  const whole = text.slice(0, limit).replace(END_OF_TOKEN, '');
+  const end = Math.max(whole.length, TOKEN_LIMIT);
+  return `${text.slice(0, end).trimEnd()}…`;
 }
 
 /** The same error, marked as temporary, by a caller that knows that a retry may succeed. */

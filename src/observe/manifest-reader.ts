@@ -1,7 +1,6 @@
 import PQueue from 'p-queue';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
-import {TransshipError} from '../model/error.ts';
 import type {ErrorData} from '../model/event.ts';
 import {foreignLayers} from '../model/foreign-layers.ts';
 import {childManifests, type SeenManifest} from '../model/manifest.ts';
@@ -9,28 +8,11 @@ import type {Call, RepositoryReader} from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
 import {asUnreadable} from './inventory.ts';
+import {ImageLimit, TotalLimit} from './manifest-limits.ts';
 import {SeenManifests, type ManifestBudget} from './seen-manifests.ts';
 
 /** What the destination has for tags of the source; the request may be in progress. */
 export type KnownTags = ReadonlyMap<Tag, Digest | Promise<Digest | undefined>>;
-
-/**
- * Maximum nesting of indexes in one image. Real indexes have one level, of platforms; an index of such indexes has two.
- * Code that walks a graph may recurse within this limit.
- */
-export const MANIFEST_NESTING_LIMIT = 32;
-/** Maximum bytes of the manifests of one image. An index of fifty platforms with their attestations is below 1 MiB. */
-const IMAGE_LIMIT = 16 * 1024 * 1024;
-
-/**
- * Limits, in bytes, for all manifests that are read, including referrers: the allowance per requested image, and the
- * maximum total. Each manifest counts at least its minimum cost, also if it is missing or invalid: the first image may
- * have 16,000 small referrers, each further one 16.
- */
-const TOTAL_LIMIT = 64 * 1024 * 1024;
-const TOTAL_LIMIT_EACH = 64 * 1024;
-const TOTAL_LIMIT_MOST = 1024 * 1024 * 1024;
-const LEAST_SIZE = 4096;
 
 /**
  * Manifests and lists of referrers that are read concurrently. The number grows up to the requested concurrency as long
@@ -82,9 +64,7 @@ export class ManifestReader {
   #first:
     | {readonly subject: Digest; readonly listed: Promise<readonly Descriptor[] | undefined>}
     | undefined;
-  /** Bytes that may be read, and bytes read so far. */
-  #limit = TOTAL_LIMIT;
-  #count = 0;
+  readonly #total: TotalLimit;
 
   constructor(
     source: RepositoryReader,
@@ -92,6 +72,7 @@ export class ManifestReader {
     {concurrency, keepsIndexes, budget, digests = new Map()}: ManifestReaderOptions,
   ) {
     this.#source = source;
+    this.#total = new TotalLimit({name: source.name, side: 'source'});
     this.#seen = new SeenManifests(source.name, keepsIndexes, budget);
     this.#known = known;
     this.#digests = digests;
@@ -114,7 +95,7 @@ export class ManifestReader {
 
   /** As `readRoot`, without requesting referrers. */
   async readImage(reference: Tag | Digest, call: Call): Promise<Digest | undefined> {
-    this.#limit = Math.min(TOTAL_LIMIT_MOST, this.#limit + TOTAL_LIMIT_EACH);
+    this.#total.image();
     const asked = this.#known.get(reference as Tag);
     if (asked !== undefined) {
       const listed = this.#digests.get(reference);
@@ -195,22 +176,20 @@ export class ManifestReader {
    * visited on each level, but read only once.
    */
   async #readBelow(root: SeenManifest, call: Call): Promise<void> {
-    const counted = new Set<Digest>();
-    let bytes = root.descriptor.size;
+    const limit = new ImageLimit({name: this.#source.name, side: 'source'}, root.descriptor.digest);
+    limit.add(root.descriptor);
     let level: readonly SeenManifest[] = [root];
-    for (let depth = 1; level.length > 0; depth++) {
+    while (level.length > 0) {
       const children = new Set(
         level.flatMap(({view}) => childManifests(view).map(({digest}) => digest)),
       );
-      if (children.size > 0 && depth > MANIFEST_NESTING_LIMIT) throw this.#tooDeep(root);
+      if (children.size > 0) limit.descend();
       const found: SeenManifest[] = [];
       await mapAtOnce(children, this.#concurrency, async (digest) => {
         const child = await this.#read(digest, call);
         if (child === undefined) return;
         found.push(child);
-        if (!counted.has(digest)) bytes += child.descriptor.size;
-        counted.add(digest);
-        if (bytes > IMAGE_LIMIT) throw this.#tooLarge(root);
+        limit.add(child.descriptor);
       });
       level = found;
     }
@@ -234,18 +213,18 @@ export class ManifestReader {
 
   async #get(reference: Tag | Digest, call: Call): Promise<SeenManifest | undefined> {
     return await this.#queue.add(async () => {
-      this.#throwIfBeyond();
+      this.#total.throwIfBeyond();
       const manifest = await this.#source.getManifest(reference, call).catch((error: unknown) => {
-        this.#count += LEAST_SIZE;
+        this.#total.count(0);
         throw error;
       });
       if (manifest === undefined) {
-        this.#addBytes(LEAST_SIZE);
+        this.#total.add(0);
         return undefined;
       }
       const {digest, size} = manifest.descriptor;
       this.#paceAfter(size, this.#queue);
-      if (!this.manifests.has(digest)) this.#addBytes(Math.max(size, LEAST_SIZE));
+      if (!this.manifests.has(digest)) this.#total.add(size);
       return this.#seen.keep(manifest);
     });
   }
@@ -255,7 +234,7 @@ export class ManifestReader {
   }
 
   async #referrers(subject: Digest, call: Call): Promise<{subject: Digest; digest: Digest}[]> {
-    this.#throwIfBeyond();
+    this.#total.throwIfBeyond();
     const listing =
       subject === this.#first?.subject
         ? this.#first.listed
@@ -273,40 +252,6 @@ export class ManifestReader {
     const isWhole = (digest: Digest): boolean =>
       this.manifests.has(digest) && !this.unreadableReferrers.has(digest);
     return listed.filter(isWhole).map((digest) => ({subject, digest}));
-  }
-
-  #addBytes(bytes: number): void {
-    this.#count += bytes;
-    this.#throwIfBeyond();
-  }
-
-  /** Also checked before each request: otherwise, queued requests would be sent in vain. */
-  #throwIfBeyond(): void {
-    if (this.#count <= this.#limit) return;
-    throw new TransshipError(
-      'RESPONSE_INVALID',
-      `${this.#source.name} has more manifests than the limit`,
-      {
-        side: 'source',
-        hint: 'its manifests or their referrers are endless or exceed the limits; copy fewer tags at once',
-      },
-    );
-  }
-
-  #tooDeep({descriptor}: SeenManifest): TransshipError {
-    return new TransshipError(
-      'MANIFEST_INVALID',
-      `${this.#source.name}@${descriptor.digest} has indexes nested deeper than ${MANIFEST_NESTING_LIMIT} levels`,
-      {side: 'source', hint: 'leave this image out, or push it again as one index'},
-    );
-  }
-
-  #tooLarge({descriptor}: SeenManifest): TransshipError {
-    return new TransshipError(
-      'MANIFEST_TOO_LARGE',
-      `the manifests of ${this.#source.name}@${descriptor.digest} are larger than ${IMAGE_LIMIT} bytes`,
-      {side: 'source', hint: 'leave this image out, or push it again as several images'},
-    );
   }
 }
 

@@ -8,7 +8,8 @@ import type {Call, RepositoryReader, RepositoryWriter, TagDeletion} from '../mod
 import {isTag, type Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
 import type {SourceInventory} from './inventory.ts';
-import {FIRST_AT_ONCE, MANIFEST_NESTING_LIMIT, paceAfter} from './manifest-reader.ts';
+import {MANIFEST_NESTING_LIMIT} from './manifest-limits.ts';
+import {FIRST_AT_ONCE, paceAfter} from './manifest-reader.ts';
 import {OBSERVE_CONCURRENCY} from './observe-source.ts';
 
 /** The content of a repository that a deletion may affect: its tags, and the manifests below their indexes. */

@@ -1,6 +1,6 @@
 import {type JsonError, type JsonLimits, parseJson, printableJsonText} from '../model/json.ts';
 import {z} from '../model/schema.ts';
-import {TransshipError} from '../model/error.ts';
+import {cutAt, TransshipError} from '../model/error.ts';
 import {type CopyPlan, type Plan, PLAN_FORMAT} from '../model/plan.ts';
 import {decodeCopyPlan, encodeCopyPlan} from './copy-plan-file.ts';
 import {type CopyPlanContent, type CopyPlanFile, copyPlanFile} from './copy-plan-schema.ts';
@@ -67,7 +67,9 @@ export function parsePlan(text: Uint8Array | string, fileName: string): Plan {
       ? decodeCopyPlan(file, EXPANSION_LIMIT)
       : decodeTransferPlan(file, EXPANSION_LIMIT);
   } catch (cause) {
-    throw cause instanceof RecordError ? invalid(shortened(cause.message), fileName, cause) : cause;
+    throw cause instanceof RecordError
+      ? invalid(cutAt(cause.message, WORDS_LIMIT), fileName, cause)
+      : cause;
   }
 }
 
@@ -101,11 +103,7 @@ function describeIssues({issues}: z.ZodError): string {
   const [issue] = issues;
   const path = (issue?.path ?? []).map(String).join('.');
   const words = path === '' ? (issue?.message ?? '') : `${path}: ${issue?.message ?? ''}`;
-  return shortened(words);
-}
-
-function shortened(words: string): string {
-  return words.length > WORDS_LIMIT ? `${words.slice(0, WORDS_LIMIT)}…` : words;
+  return cutAt(words, WORDS_LIMIT);
 }
 
 function invalid(why: string, fileName: string, cause: unknown): TransshipError {

@@ -3,7 +3,7 @@ import type {Conversion} from '../model/conversion.ts';
 import type {BlobAction, PlannedManifest, Skip} from '../model/plan.ts';
 import {isLocal} from '../model/place.ts';
 import {isTag, type Tag} from '../model/reference.ts';
-import {MANIFEST_NESTING_LIMIT} from '../observe/manifest-reader.ts';
+import {MANIFEST_NESTING_LIMIT} from '../observe/manifest-limits.ts';
 import {
   copyId,
   ManifestDescendants,

@@ -126,7 +126,7 @@ export class Authenticator {
   ): Promise<Authorization | undefined> {
     const demand = this.#demand;
     if (!demand || demand.kind === 'nothing') return undefined;
-    const credentials = await this.#credentials(path);
+    const credentials = await abortable(this.#credentials(path), signal);
     if (demand.kind === 'basic') {
       return credentials?.kind === 'basic' ? {header: basicAuthorization(credentials)} : undefined;
     }

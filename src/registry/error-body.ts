@@ -1,3 +1,4 @@
+import {cutAt} from '../model/error.ts';
 import {readJson} from '../model/json.ts';
 import {list, z} from '../model/schema.ts';
 import type {HttpResponse} from '../http/response.ts';
@@ -71,13 +72,18 @@ export async function readErrors(response: HttpResponse): Promise<ErrorBody> {
   );
   const title = await webPageTitle(response);
   if (title !== undefined) {
-    const words = inOneLine(title);
+    const words = inOneLine(response.redact(title));
     return {errors: [], words, codes: words, isHtml: true};
   }
   const errors = readJson(text, bodySchema)?.errors ?? [];
   const words = joined(errors.map(({code, message, detail}) => [code, message, detail]));
   const codes = joined(errors.map(({code, message}) => [code, message]));
-  return {errors, words: inOneLine(words || text), codes: inOneLine(codes), isHtml: false};
+  return {
+    errors,
+    words: inOneLine(response.redact(words || text)),
+    codes: inOneLine(response.redact(codes)),
+    isHtml: false,
+  };
 }
 
 function joined(errors: readonly (readonly string[])[]): string {
@@ -89,6 +95,5 @@ function joined(errors: readonly (readonly string[])[]): string {
 
 function inOneLine(text: string): string {
   // Control and format characters could mislead a terminal, or change the direction of the text.
-  const line = text.replaceAll(/[\s\p{C}]+/gu, ' ').trim();
-  return line.length <= WORDS_LIMIT ? line : `${line.slice(0, WORDS_LIMIT)}…`;
+  return cutAt(text.replaceAll(/[\s\p{C}]+/gu, ' ').trim(), WORDS_LIMIT);
 }

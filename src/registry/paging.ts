@@ -133,7 +133,7 @@ function nextOf<Item>(
     return undefined;
   }
   if (!linked && (isLinked || !isFull(items.length))) return undefined;
-  const target = targetOf(list, query, `last=${encodeURIComponent(last)}`);
+  const target = targetOf(list, query, `last=${encodeURIComponent(last.toWellFormed())}`);
   return {by: 'name', target, why: linked};
 }
 

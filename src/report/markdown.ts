@@ -1,3 +1,4 @@
+import {cutAt} from '../model/error.ts';
 import {
   type Cell,
   cellText,
@@ -129,7 +130,7 @@ function headingHtml(heading: Cell): string {
 }
 
 function factValue(value: string): string {
-  return codeSpan(value.length > FACT_LIMIT ? `${value.slice(0, FACT_LIMIT)}…` : value);
+  return codeSpan(cutAt(value, FACT_LIMIT));
 }
 
 /**

@@ -39,6 +39,11 @@ const READERS: readonly (readonly [string, string, (file: string) => readonly st
     'TLS_FILE_INVALID',
     () => ['copy', 'r.test/a:b', 'oci:x', '--ca-file', temp.join('file')],
   ],
+  [
+    'a seed',
+    'FILE_UNREADABLE',
+    () => ['sandbox', '--port', '0', '--gitlab', '--seed', temp.join('file')],
+  ],
   ['faults', 'FILE_UNREADABLE', () => ['sandbox', '--port', '0', '--faults', temp.join('file')]],
 ];
 

@@ -100,3 +100,13 @@ describe('sandbox --faults', () => {
     expect(toldError(await transship(args))).toMatchObject({code: 'FILE_UNREADABLE', exit: 64});
   });
 });
+
+test.each([
+  ['--seed', ['--seed', SEED], 'without'],
+  ['--events', ['--events', 'x'], 'without'],
+  ['--load', ['--gitlab', '--example', '--load', 'a/b=c'], 'with'],
+])('%s is refused where it has no effect', async (flag, args, how) => {
+  const {code, stderr} = await transship(['sandbox', '--port', '0', ...args]);
+  expect(code).toBe(64);
+  expect(stderr).toContain(`${flag} has no effect ${how} --gitlab`);
+});

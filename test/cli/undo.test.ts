@@ -7,7 +7,14 @@ import {startGitLabSandbox} from '../../src/sandbox/gitlab/gitlab-sandbox.ts';
 import {parseSeed} from '../../src/sandbox/gitlab/seed.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
 import {type DockerRegistry, startDockerRegistry} from '../support/docker-registry.ts';
-import {type PushedImage, pushImage, pushIndex} from '../support/push-image.ts';
+import {
+  OCI_INDEX_TYPE,
+  type PushedImage,
+  pushImage,
+  pushIndex,
+  put,
+  sha256,
+} from '../support/push-image.ts';
 import {layoutDirectory} from '../support/fixtures.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
@@ -80,6 +87,18 @@ async function fill(url: string): Promise<readonly PushedImage[]> {
   return [amd, arm];
 }
 
+/** Indexes inside each other: the tag points to the outermost. */
+async function pushNested(url: string, tag: string, levels: number): Promise<void> {
+  let inner: readonly object[] = [];
+  for (let level = 0; level <= levels; level += 1) {
+    const bytes = JSON.stringify({schemaVersion: 2, mediaType: OCI_INDEX_TYPE, manifests: inner});
+    const digest = sha256(bytes);
+    const reference = level === levels ? tag : digest;
+    await put(`${url}/v2/${repository}/manifests/${reference}`, OCI_INDEX_TYPE, bytes);
+    inner = [{mediaType: OCI_INDEX_TYPE, digest, size: bytes.length}];
+  }
+}
+
 describe('rollback of deletions', () => {
   test.each([
     ['the sandbox', () => sandbox],
@@ -99,6 +118,16 @@ describe('rollback of deletions', () => {
     expect((await rollback()).outcomes).toEqual(Array(5).fill('present'));
     expect((await apply()).code).toBe(0);
     expect(Object.keys(await tagsOf(url))).toEqual(['v1']);
+  });
+
+  test('puts an image back that has indexes on 32 levels', async () => {
+    const {url, host} = sandbox;
+    await pushNested(url, 'deep', 32);
+    const before = await tagsOf(url);
+    await plan(host, '--tag', '*');
+    expect((await apply()).code).toBe(0);
+    expect(await rollback()).toMatchObject({code: 0, result: 'done'});
+    expect(await tagsOf(url)).toEqual(before);
   });
 
   test('does not change a tag that was pushed since then', async () => {

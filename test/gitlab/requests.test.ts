@@ -188,3 +188,12 @@ test.each([
     side: 'gitlab',
   });
 });
+
+test('a path that is half a character is asked for as well', async () => {
+  await using rig = await scripted((_request, response) =>
+    sendJson(response, 404, {message: '404 Project Not Found'}),
+  );
+  const asked = rig.gitlab.projects.get('a/b\ud800', CALL);
+  await expect(asked).rejects.toMatchObject({code: 'PROJECT_NOT_FOUND'});
+  expect(rig.server.requests[0]?.target).toBe('/api/v4/projects/a%2Fb%EF%BF%BD');
+});

@@ -1,13 +1,14 @@
 import {once} from 'node:events';
+import {createServer as createHttpServer} from 'node:http';
 import {type AddressInfo, createServer} from 'node:net';
-import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {afterAll, beforeAll, describe, expect, it, vi} from 'vitest';
 import type {HttpClient, HttpClientOptions} from '../../src/http/client.ts';
 import type {HttpRequest} from '../../src/http/request.ts';
 import {type TestAuthority, testAuthority} from '../support/certificates.ts';
 import {get} from '../support/http-request.ts';
 import {startHttpServer} from '../support/http-server.ts';
 import {startRawServer} from '../support/raw-server.ts';
-import {singleAttemptClient} from '../support/single-attempt.ts';
+import {ONCE, singleAttemptClient} from '../support/single-attempt.ts';
 import {collect} from '../support/streams.ts';
 
 let tls: TestAuthority;
@@ -20,6 +21,9 @@ const client = (options?: HttpClientOptions) => singleAttemptClient(tls, options
 
 const textOf = async (http: HttpClient, request: HttpRequest): Promise<string> =>
   (await collect((await http.send(request)).chunks())).toString();
+
+/** For what others have to do on a machine with other work. */
+const PATIENCE = {timeout: 30_000};
 
 const ANSWER = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n';
 
@@ -238,4 +242,80 @@ it('breaks what is under way, and what waits, when it is closed', async () => {
   for (const result of await results) {
     expect(result).toMatchObject({status: 'rejected', reason: {message: /the client is closed/}});
   }
+});
+
+describe('where redirects lead to ever new hosts', () => {
+  /** More than are kept. */
+  const MANY = 120;
+
+  /** A server at many addresses, each of which leads to the next. The last one calls `atEnd`, and answers. */
+  async function startChain(atEnd: () => void = () => undefined) {
+    const server = createHttpServer(({url = '/', headers}, response) => {
+      const at = Number(url.slice(1));
+      const port = headers.host?.split(':')[1];
+      if (at % 5 === 0) {
+        if (at === MANY) atEnd();
+        response.end('ok');
+        return;
+      }
+      response.writeHead(307, {location: `http://127.0.1.${at + 1}:${port}/${at + 1}`}).end();
+    });
+    server.listen(0, '0.0.0.0');
+    await once(server, 'listening');
+    const {port} = server.address() as AddressInfo;
+    const chain = async (http: HttpClient): Promise<void> => {
+      for (let at = 1; at < MANY; at += 5)
+        expect(await textOf(http, get(`http://127.0.1.${at}:${port}/${at}`))).toBe('ok');
+    };
+    return {
+      chain,
+      connections: () =>
+        new Promise<number>((resolve, reject) => {
+          server.getConnections((error, count) => (error ? reject(error) : resolve(count)));
+        }),
+      async [Symbol.asyncDispose]() {
+        server.closeAllConnections();
+        server.close();
+        await once(server, 'close');
+      },
+    };
+  }
+
+  it('closes the connections of the first', async () => {
+    await using server = await startChain();
+    await using http = client();
+    await server.chain(http);
+    await vi.waitFor(async () => expect(await server.connections()).toBe(100), PATIENCE);
+  });
+
+  it('lets an answer of the first come to its end', async () => {
+    const end = Promise.withResolvers<void>();
+    await using server = await startChain(end.resolve);
+    await using first = await startHttpServer(async (_request, response) => {
+      response.write('begun ');
+      await end.promise;
+      response.end('and ended');
+    });
+    await using http = client();
+    const answer = await http.send(get(first.url));
+    await server.chain(http);
+    expect((await collect(answer.chunks())).toString()).toBe('begun and ended');
+    expect(await textOf(http, get(first.url))).toBe('begun and ended');
+  });
+
+  it('keeps the pause that one of them asked for, and forgets the others', async () => {
+    await using server = await startChain();
+    await using busy = await startHttpServer((_request, response) => {
+      response.writeHead(429, {'retry-after': '60'}).end();
+    });
+    await using idle = await startHttpServer((_request, response) => void response.end('ok'));
+    await using http = client({retry: {...ONCE, budgetMs: 100_000}});
+    await (await http.send(get(busy.url))).discard();
+    await textOf(http, get(idle.url));
+    const [held, free] = [http.throttle(busy.url), http.throttle(idle.url)];
+    await server.chain(http);
+    expect(held.isHeld).toBe(true);
+    expect(http.throttle(busy.url)).toBe(held);
+    expect(http.throttle(idle.url)).not.toBe(free);
+  });
 });

@@ -2,6 +2,7 @@ import {once} from 'node:events';
 import {afterAll, beforeAll, expect, it, vi} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
 import {DEFAULT_TIMEOUTS} from '../../src/http/dispatcher.ts';
+import {DEFAULT_ORIGIN_SETTINGS} from '../../src/http/origin.ts';
 import type {HttpRequest} from '../../src/http/request.ts';
 import {type RawServer, startRawServer} from '../support/raw-server.ts';
 import {ONCE} from '../support/single-attempt.ts';
@@ -86,6 +87,24 @@ it('a connection that cannot be made in time is given up', async () => {
   expect(sending.result()).toBe('pending');
   await pass(1000);
   expect(sending.result()).toMatchObject({code: 'TIMEOUT', retry: true});
+});
+
+it('a proxy that says nothing to CONNECT is given up in the same time', async () => {
+  await using proxy = await startSilent();
+  await using http = new HttpClient({
+    retry: ONCE,
+    settings: {...DEFAULT_ORIGIN_SETTINGS, proxyFor: () => proxy.url},
+  });
+  const sending = watch(http.send(get({url: 'https://registry.example/'})));
+  await proxy.asked;
+  await pass(connectMs - MARGIN);
+  expect(sending.result()).toBe('pending');
+  await pass(2 * MARGIN);
+  expect(sending.result()).toMatchObject({
+    code: 'TIMEOUT',
+    message: expect.stringContaining('the proxy'),
+    retry: true,
+  });
 });
 
 it('an answer that stalls is given up, and none that comes slowly', async () => {

@@ -6,10 +6,18 @@ import {afterAll, beforeAll, expect, it} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
 import {type TestAuthority, testAuthority} from '../support/certificates.ts';
 import {startHttpServer} from '../support/http-server.ts';
+import {startRawServer} from '../support/raw-server.ts';
+import {ONCE} from '../support/single-attempt.ts';
 import {collect, NEVER, streamOf} from '../support/streams.ts';
 import {startTunnelProxy} from '../support/tunnel-proxy.ts';
 
 const LARGE = 1024 * 1024;
+
+const TO_REGISTRY = {
+  url: new URL('https://registry.example/v2/'),
+  side: 'source',
+  signal: NEVER,
+} as const;
 
 let tls: TestAuthority;
 beforeAll(async () => {
@@ -19,6 +27,7 @@ afterAll(() => tls[Symbol.asyncDispose]());
 
 function clientThrough(proxy: string): HttpClient {
   return new HttpClient({
+    retry: ONCE,
     settings: {
       connectOptions: () => Promise.resolve({ca: [tls.authority.cert]}),
       proxyFor: () => proxy,
@@ -26,9 +35,12 @@ function clientThrough(proxy: string): HttpClient {
   });
 }
 
-it('speaks TLS with the host itself, through a tunnel of the proxy', async () => {
+it.each([
+  ['the proxy', () => undefined],
+  ['a proxy with TLS of its own', () => tls.server],
+])('speaks TLS with the host itself, through a tunnel of %s', async (_what, ofProxy) => {
   const bytes = randomBytes(LARGE);
-  await using proxy = await startTunnelProxy();
+  await using proxy = await startTunnelProxy(ofProxy());
   await using server = await startHttpServer(
     (_request, response) => {
       response.writeHead(200, {'content-length': LARGE}).end(bytes);
@@ -70,6 +82,51 @@ it('still checks the certificate of the host', async () => {
   await expect(sending).rejects.toMatchObject({code: 'TLS_CERTIFICATE'});
 });
 
+/** What a proxy says to CONNECT, and what it may go on with for ever. */
+const REFUSALS: readonly (readonly [string, string, string, object])[] = [
+  ['wants a login', 'HTTP/1.1 407 Login\r\n\r\n', '', {code: 'CONNECTION_FAILED', retry: false}],
+  ['forbids it', 'HTTP/1.1 403 No\r\n\r\n', 'page', {code: 'CONNECTION_FAILED', retry: false}],
+  [
+    'does not reach the host',
+    'HTTP/1.1 503 No\r\n\r\n',
+    '',
+    {code: 'CONNECTION_FAILED', retry: true},
+  ],
+  ['is none', 'SSH-2.0-server\r\n', '', {code: 'RESPONSE_INVALID', retry: false}],
+  ['sends headers without end', 'HTTP/1.1 200 OK\r\n', 'a: b\r\n', {code: 'RESPONSE_INVALID'}],
+  ['sends a status line without end', 'HTTP/1.1 200 ', 'a', {code: 'RESPONSE_INVALID'}],
+];
+
+it.each(REFUSALS)('says that the proxy %s', async (_what, answer, more, error) => {
+  await using proxy = await startRawServer((socket) => {
+    socket.write(answer);
+    if (more === '') return;
+    const send = (): void => {
+      while (!socket.destroyed && socket.write(more.repeat(4096)));
+    };
+    socket.on('drain', send);
+    send();
+  });
+  await using http = clientThrough(proxy.url);
+  const sending = http.send({...TO_REGISTRY, method: 'GET'});
+  await expect(sending).rejects.toMatchObject({
+    ...error,
+    message: expect.stringContaining(`the proxy ${new URL(proxy.url).host}`),
+  });
+});
+
+it.each(['http', 'https'])('says of %s that the proxy is not there', async (scheme) => {
+  const proxy = await startRawServer(() => undefined);
+  await proxy[Symbol.asyncDispose]();
+  await using http = clientThrough(proxy.url);
+  const url = new URL(`${scheme}://registry.example/v2/`);
+  await expect(http.send({...TO_REGISTRY, url, method: 'GET'})).rejects.toMatchObject({
+    code: 'CONNECTION_FAILED',
+    message: expect.stringContaining(`the proxy ${new URL(proxy.url).host}: the connection was`),
+    hint: expect.stringContaining('NO_PROXY'),
+  });
+});
+
 it('speaks HTTP/1.1 with a proxy that has TLS of its own', async () => {
   const offered: string[][] = [];
   const server = createTlsServer({
@@ -83,12 +140,7 @@ it('speaks HTTP/1.1 with a proxy that has TLS of its own', async () => {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   await using http = clientThrough(`https://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  const request = {
-    url: new URL('https://registry.example/v2/'),
-    side: 'source',
-    signal: NEVER,
-  } as const;
-  await expect(http.send({...request, method: 'GET', attempts: 1})).rejects.toMatchObject({
+  await expect(http.send({...TO_REGISTRY, method: 'GET'})).rejects.toMatchObject({
     side: 'source',
   });
   server.close();

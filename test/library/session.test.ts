@@ -205,6 +205,26 @@ test('no secret that a registry repeats is in an error', async () => {
   expect(text).not.toContain(Buffer.from(`${USER.username}:${USER.password}`).toString('base64'));
 });
 
+test.each([0, 100, 150, 180, 190])(
+  'no part of a secret is left where words are cut, after %i characters',
+  async (length) => {
+    const before = 'words '.repeat(40).slice(0, length);
+    await using server = await startSandbox({
+      auth: {kind: 'basic', users: []},
+      intercept: async ({headers}, next) => {
+        if (headers.authorization === undefined) return await next();
+        const message = `${before}"${USER.password}"${' more'.repeat(100)}`;
+        return jsonReply(400, {errors: [{code: 'NAME_INVALID', message}]});
+      },
+    });
+    await using session = openSession({credentials: () => ({kind: 'basic', ...USER})});
+    const failed = planCopy(session, {source: `${server.host}/a`, destination: to});
+    const error = await failed.catch((thrown: unknown) => thrown);
+    expect((error as Error).message).toContain('NAME_INVALID');
+    expect((error as Error).message).not.toContain(USER.password.slice(0, 4));
+  },
+);
+
 test('nothing is deleted unless the caller agrees', async () => {
   await using session = openSession();
   const plan = await planCopy(session, {source: from, destination: to, deleteSource: true});

@@ -1,19 +1,23 @@
 import {once} from 'node:events';
 import {createServer} from 'node:http';
+import {createServer as createTlsServer} from 'node:https';
 import {type AddressInfo, connect, type Socket} from 'node:net';
 
 export interface TunnelProxy extends AsyncDisposable {
-  /** `http://127.0.0.1:PORT` */
+  /** `http://127.0.0.1:PORT`, or `https:` with TLS of its own. */
   readonly url: string;
   /** `host:port`, as asked for. */
   readonly targets: readonly string[];
 }
 
 /** A proxy that makes tunnels (RFC 9110, section 9.3.6), to ports of this machine whatever their hosts are called. */
-export async function startTunnelProxy(): Promise<TunnelProxy> {
+export async function startTunnelProxy(
+  tls?: Readonly<Record<'cert' | 'key', string>>,
+): Promise<TunnelProxy> {
   const targets: string[] = [];
   const sockets = new Set<Socket>();
-  const server = createServer((_request, response) => response.writeHead(501).end());
+  const server = tls ? createTlsServer({...tls}) : createServer();
+  server.on('request', (_request, response) => response.writeHead(501).end());
   server.on('connect', (request, client: Socket) => {
     targets.push(request.url ?? '');
     const target = connect(Number(request.url?.split(':')[1]), '127.0.0.1', () => {
@@ -28,7 +32,7 @@ export async function startTunnelProxy(): Promise<TunnelProxy> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `${tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}`,
     targets,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();

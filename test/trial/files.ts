@@ -326,7 +326,8 @@ const COMMANDS: Readonly<Record<string, (file: string) => readonly string[]>> = 
   'a pipeline to write': (file) => ['pipeline', 'good.json', '--out', file],
   'a directory to scan': (file) => ['refs', 'good.json', '--scan', file],
   faults: (file) => ['sandbox', '--port', '0', '--faults', file],
-  seed: (file) => ['sandbox', '--port', '0', '--seed', file],
+  seed: (file) => ['sandbox', '--port', '0', '--gitlab', '--seed', file],
+  'a seed of nothing': (file) => ['sandbox', '--port', '0', '--seed', file],
 };
 
 const kinds: readonly Case[] = Object.entries(COMMANDS).map(([command, args]) => ({

@@ -11,6 +11,7 @@ import {migrations} from './migrations.ts';
 import {products} from './products.ts';
 import {redirects} from './redirects.ts';
 import {secrets} from './secrets.ts';
+import {slow} from './slow.ts';
 import {words} from './words.ts';
 
 /*
@@ -31,6 +32,7 @@ const ALL: readonly Case[] = [
   ...journals,
   ...redirects,
   ...secrets,
+  ...slow,
 ];
 
 interface Sum {

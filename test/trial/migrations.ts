@@ -26,6 +26,19 @@ const FILES: Readonly<Record<string, () => string>> = {
   'many routes': () => `${head}routes:\n${`- ${ROUTE}\n`.repeat(60_000)}`,
   'many tags': () =>
     `${head}routes: [{from: 'oci:${LAYOUT}', to: 'oci:to', tags: {include: [${Array.from({length: 300_000}, (_, at) => `t${at}`).join()}]}}]\n`,
+  // Each of these is as dense as a file may be, or was once.
+  'lists in each other': () =>
+    `${head}routes: [${Array(40_000).fill('[[[[[[[[]]]]]]]]').join()}]\n`,
+  'closing brackets': () => `${head}routes: ${']'.repeat(1_000_000)}\n`,
+  'closing brackets that are read': () => `${head}routes: ${']'.repeat(37_900)}\n`,
+  'lists that are read': () => `${head}routes: [${'[[[[[[[[[]]]]]]]]],'.repeat(3090)}]\n`,
+  'question marks': () => `${head}routes: [${'? '.repeat(500_000)}]\n`,
+  'quotes side by side': () => `${head}routes: [${'"a"'.repeat(300_000)}]\n`,
+  'escapes of nothing': () => `${head}routes: ["${'\\q'.repeat(500_000)}"]\n`,
+  'tags on nothing': () => `${head}routes: [${'!a '.repeat(300_000)}]\n`,
+  'dashes in one line': () => `${head}routes:\n${`${'- '.repeat(17)}a\n`.repeat(29_000)}`,
+  'as many values as are read': () =>
+    `${head}routes: [{from: a.b/c, to: 'oci:to', tags: {include: [${Array.from({length: 37_900}, (_, at) => `tag-number-${at}`).join()}]}}]\n`,
   'a long text': () => `${head}routes: [{from: '${'a'.repeat(3_900_000)}', to: 'oci:to'}]\n`,
   'a tag with a type': () => `${head}routes: !!js/function 'function(){}'\n`,
   'variables in other places': () =>

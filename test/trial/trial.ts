@@ -1,6 +1,7 @@
 import {spawn} from 'node:child_process';
 import {lstat, mkdir, readdir, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {setTimeout as delay} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
 import {cleanEnvironment} from '../support/program.ts';
 import {runHere} from '../support/run-here.ts';
@@ -42,8 +43,9 @@ export interface RunOptions {
   /** Undefined: the variable is not set. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly stdin?: string;
-  /** What a shell would open beside the three streams: files that are opened for it, from 3 on. */
   readonly cwd?: string;
+  /** Settles where the program is to be told by SIGINT to end, as often as is said. */
+  readonly interrupt?: {readonly when: Promise<unknown>; readonly times: number} | undefined;
 }
 
 export interface Run {
@@ -52,6 +54,8 @@ export interface Run {
   readonly stdout: string;
   readonly stderr: string;
   readonly seconds: number;
+  /** From the last SIGINT to the end; absent: none was sent. */
+  readonly afterInterrupt?: number | undefined;
   readonly peakMiB: number;
 }
 
@@ -141,21 +145,34 @@ export class Trial implements AsyncDisposable {
     });
     child.stdin.on('error', () => undefined);
     child.stdin.end(options.stdin ?? '');
+    let interrupted: number | undefined;
+    const interrupt = async ({when, times}: NonNullable<RunOptions['interrupt']>) => {
+      await when;
+      for (let sent = 0; sent < times; sent += 1) {
+        // Two signals that arrive together are one.
+        await delay(sent === 0 ? 0 : 300);
+        interrupted = performance.now();
+        child.kill('SIGINT');
+      }
+    };
+    if (options.interrupt) void interrupt(options.interrupt);
     const ended = new Promise<number>((resolve) => {
-      child.once('close', (code) => resolve(code ?? 137));
+      child.once('close', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 137)));
     });
     const [stdout, stderr, code] = await Promise.all([
       textOf(child.stdout),
       textOf(child.stderr),
       ended,
     ]);
-    const seconds = (performance.now() - began) / 1000;
+    const end = performance.now();
+    const seconds = (end - began) / 1000;
+    const afterInterrupt = interrupted === undefined ? undefined : (end - interrupted) / 1000;
     const peak = await readFile(report, 'utf8').catch(() => undefined);
     const peakMiB = peak === undefined ? NaN : Math.round(Number(peak) / 1024);
     this.runs++;
     this.peakMiB = Math.max(this.peakMiB, peakMiB || 0);
     this.longest = Math.max(this.longest, seconds);
-    const run = {code, stdout, stderr, seconds, peakMiB};
+    const run = {code, stdout, stderr, seconds, afterInterrupt, peakMiB};
     this.#check(args, run);
     return run;
   }

@@ -81,10 +81,28 @@ Examples:
     )
     .action(async (flags: Flags) => {
       const {dir} = flags;
+      throwIfUnused(flags);
       if (dir !== undefined) await prepareDirectory(dir);
       await (flags.gitlab === true ? serveGitLab(flags, io) : serve(flags, io));
       done(0);
     });
+}
+
+/** @throws TransshipError USAGE for a flag that would have no effect */
+function throwIfUnused({gitlab, seed, events, load}: Flags): void {
+  const isGitLab = gitlab === true;
+  const unused = isGitLab
+    ? load && '--load'
+    : (seed !== undefined && '--seed') || (events !== undefined && '--events');
+  if (!unused) return;
+  throw new TransshipError(
+    'USAGE',
+    `${unused} has no effect ${isGitLab ? 'with' : 'without'} --gitlab`,
+    {
+      side: 'local',
+      hint: isGitLab ? 'name the images in the file of --seed' : 'add --gitlab',
+    },
+  );
 }
 
 /** @throws TransshipError FILE_WRITE_FAILED, FILE_INVALID */

@@ -16,7 +16,7 @@ export async function proveDonor(
   donor: DonorFacts,
   repositories: readonly RepositoryFacts[],
   opened: InstanceRegistry,
-  {openDonor}: Surroundings,
+  {openDonor, trial}: Surroundings,
   call: Call,
 ): Promise<DonorFacts> {
   const {donor: place, problem} = donor;
@@ -31,7 +31,7 @@ export async function proveDonor(
     ...donor,
     ...given({
       missingActions: missing,
-      probe: isFree ? await probeDonor(openDonor(name), sample, call) : undefined,
+      probe: isFree ? await probeDonor(openDonor(name), sample, trial) : undefined,
     }),
   };
 }

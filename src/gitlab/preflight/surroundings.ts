@@ -44,6 +44,8 @@ export interface Surroundings {
   readonly isJob: boolean;
   /** Of this machine, in ms since the epoch. */
   readonly now: () => number;
+  /** Of a trial that has to be undone: a signal that ends the preflight lets it come to its end. */
+  readonly trial: Call;
   /** Called with the number of tags read so far, and of all tags of the repository. */
   readonly progress: (repository: string, done: number, total: number) => void;
 }

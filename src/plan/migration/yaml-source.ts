@@ -17,8 +17,13 @@ export const MIGRATION_SIZE_LIMIT = 1024 * 1024;
 /** The maximum nesting of maps and lists; migration files need 5 levels. */
 const DEPTH_LIMIT = 20;
 const NODES_LIMIT = 100_000;
-/** The maximum number of lines and commas in a file: each may be a value, which takes 2 KiB while it is parsed. */
-const SEPARATORS_LIMIT = 41_000;
+/**
+ * The maximum number of lines and indicators in a file (YAML 1.2, section 5.3): each may be a value or an error, which
+ * takes up to 3 KiB while it is parsed. A route in one line has six or seven.
+ */
+const INDICATORS_LIMIT = 38_000;
+/** Hyphens, question marks and colons are indicators only before white space or, for a colon, the end of a value. */
+const INDICATOR = /[\n,[\]{}&*!"'\\]|[-?:](?=\s)|:(?=[,\]}])/g;
 /** The maximum number of aliases in a file: yaml compares each alias with those before it. */
 const ALIASES_LIMIT = 10_000;
 /** The maximum number of alias expansions. yaml counts nested ones as well, which stops a "billion laughs" attack. */
@@ -65,8 +70,10 @@ export function readYaml(text: string): YamlSource {
   if (Buffer.byteLength(text) > MIGRATION_SIZE_LIMIT) {
     return refused(`the file is larger than ${MIGRATION_SIZE_LIMIT} bytes`);
   }
-  if (separatorsIn(text) > SEPARATORS_LIMIT)
-    return refused(`it has more than ${SEPARATORS_LIMIT} lines and commas`);
+  if (!hasFewIndicators(text))
+    return refused(
+      `it has more than ${INDICATORS_LIMIT} lines, commas, brackets, quotes and the like`,
+    );
   const tooDeep = deeplyNested(text);
   if (tooDeep !== undefined)
     return refused(`it is nested deeper than ${DEPTH_LIMIT} levels`, tooDeep);
@@ -119,10 +126,21 @@ function quotesHint(message: string): string {
   return AFTER_FLOW.test(message) ? '; a text that begins with { or [ needs quotes' : '';
 }
 
-function separatorsIn(text: string): number {
+/**
+ * Of quotes and brackets, one of each pair counts; so does a closing bracket that closes nothing, which is an error. A list
+ * takes more memory than its items.
+ */
+function hasFewIndicators(text: string): boolean {
   let count = 0;
-  for (const character of text) if (character === ',' || character === '\n') count += 1;
-  return count;
+  let open = 0;
+  for (const [indicator] of text.matchAll(INDICATOR)) {
+    if ('"\''.includes(indicator)) count += 0.5;
+    else if (']}'.includes(indicator) && open > 0) open -= 1;
+    else count += indicator === '[' ? 1.25 : 1;
+    if ('[{'.includes(indicator)) open += 1;
+    if (count > INDICATORS_LIMIT) return false;
+  }
+  return true;
 }
 
 /**

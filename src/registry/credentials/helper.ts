@@ -1,4 +1,5 @@
 import {execFile, type ExecFileException} from 'node:child_process';
+import {onAbort} from '../../http/abort.ts';
 import {readJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
 import type {Environment} from '../../http/proxy.ts';
@@ -8,6 +9,8 @@ import {type Credentials, credentialsInvalid} from './credentials.ts';
 
 /** Timeout of a helper, in ms, after which it is killed: it may query a cloud service or prompt for a passphrase. */
 const HELPER_TIMEOUT_MS = 60_000;
+/** How long a process that a helper started may keep the helper's output open after its end, in ms. */
+const OUTPUT_GRACE_MS = 1000;
 /** Maximum output of a helper, in bytes, after which it is killed: some clouds issue tokens of 10 KB. */
 const OUTPUT_LIMIT = 256 * 1024;
 /** Characters that are quoted from the output of a failed helper. */
@@ -88,6 +91,17 @@ function run(program: string, serverUrl: string, call: HelperCall): Promise<Outc
     const child = execFile(program, ['get'], options, (error, stdout, stderr) =>
       resolve({error, stdout, stderr}),
     );
+    // The process of an agent, for example. What the helper wrote is there.
+    child.once('exit', () => {
+      const timer = setTimeout(() => {
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+      }, OUTPUT_GRACE_MS);
+      child.once('close', () => clearTimeout(timer));
+    });
+    // Node would send SIGTERM, which a helper may ignore.
+    const forget = onAbort(call.signal, () => void child.kill('SIGKILL'));
+    child.once('close', forget);
     // A helper need not read its input, so a write error is ignored: its output and exit status decide.
     child.stdin?.on('error', () => undefined);
     child.stdin?.end(`${serverUrl}\n`);

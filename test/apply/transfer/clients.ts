@@ -84,6 +84,7 @@ export async function makePlan(
     strangerAt: strangerAmongLayouts,
     isJob: false,
     now: () => Date.now(),
+    trial: {signal: NEVER},
     progress: () => undefined,
   };
   const question = {staged, freeze, createDonor: true, donorOnThisMachine: false};

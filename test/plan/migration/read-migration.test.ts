@@ -246,8 +246,8 @@ describe('a wrong migration file', () => {
     ]);
   });
 
-  it('with 40,000 unknown keys is reported with the first of them', () => {
-    const keys = Array.from({length: 40_000}, (_, n) => `k${n}: 1`);
+  it('with 18,000 unknown keys is reported with the first of them', () => {
+    const keys = Array.from({length: 18_000}, (_, n) => `k${n}: 1`);
     expect(problemsOf(file(...keys))).toHaveLength(100);
   });
 
@@ -294,6 +294,40 @@ describe('hostile YAML', () => {
     ['a merge', 'a: &a {version: 1}\n<<: *a'],
   ])('is refused: %s', (_what, text) => {
     expect(problemsOf(text).length).toBeGreaterThan(0);
+  });
+});
+
+/** The parser takes up to 3 KiB for each of them, so it must not see a megabyte. */
+describe('more indicators than are parsed', () => {
+  it.each([
+    ['lists in each other', '[[[[[[[[]]]]]]]],'],
+    ['closing brackets', ']'],
+    ['closing braces', '}'],
+    ['question marks', '? '],
+    ['quotes', '"a"'],
+    ['other quotes', "'' "],
+    ['aliases', '*a '],
+    ['tags', '!a '],
+    ['anchors', '&a '],
+    ['dashes in lines', `\n${'- '.repeat(17)}a`],
+    ['lines', '\n'],
+    ['commas', ','],
+    ['escapes', '\\q'],
+    ['colons', 'a: '],
+    ['keys in quotes', '"a":1,'],
+  ])('are refused: %s', (_what, text) => {
+    const many = text.repeat(Math.floor(1_000_000 / text.length));
+    expect(problemsOf(`routes: [${many}`)).toEqual([
+      expect.stringMatching(/^1:1 it has more than 38000 lines, commas, brackets/),
+    ]);
+  });
+
+  it('are not in 5,000 routes', () => {
+    const routes = Array.from(
+      {length: 5000},
+      (_, n) => `  - {from: registry-${n}.example:5000/a, to: 'r${n}'}`,
+    );
+    expect(problemsOf(`${HEAD}routes:\n${routes.join('\n')}\n`)).toEqual([]);
   });
 });
 

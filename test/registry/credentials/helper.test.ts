@@ -118,16 +118,25 @@ test('a helper that takes too long is killed', async () => {
   await expect(asked).rejects.toThrow('it did not respond within 50 ms');
 });
 
-test('an aborted signal ends the helper, though a child of it holds its output open', async () => {
-  const pidFile = helpers.directory.join('pid');
+test('an aborted signal ends the helper, though it ignores signals and a child holds its output open', async () => {
+  const [ownFile, pidFile] = [helpers.directory.join('own'), helpers.directory.join('pid')];
   const abort = new AbortController();
   const reason = new Error('stop');
-  const body = `sleep 600 &\necho $! > ${pidFile}\nwait`;
+  const body = `trap '' TERM\nsleep 600 &\necho $$ > ${ownFile}\necho $! > ${pidFile}\nwhile :; do wait; done`;
   const asked = ask(body, {signal: abort.signal}).catch((thrown: unknown) => thrown);
   const pid = await vi.waitUntil(() => readNumber(pidFile), {timeout: 30_000});
   abort.abort(reason);
   expect(await asked).toBe(reason);
   process.kill(pid);
+  const own = await readNumber(ownFile);
+  await vi.waitFor(() => expect(() => process.kill(own, 0)).toThrow('ESRCH'), {timeout: 30_000});
+});
+
+test('a helper has answered when it has ended, though a child of it holds its output open', async () => {
+  const pidFile = helpers.directory.join('pid');
+  const asked = ask(`sleep 600 &\necho $! > ${pidFile}\n${answering('me', 'pw')}`);
+  expect(await asked).toEqual({kind: 'basic', username: 'me', password: 'pw'});
+  process.kill(await readNumber(pidFile));
 });
 
 test('the helper gets the environment, but not our own secrets', async () => {
