@@ -8,6 +8,7 @@ import {openAppending, readRegular} from '../http/regular-file.ts';
 import {printableJsonText, readJson} from '../model/json.ts';
 import {TransshipError} from '../model/error.ts';
 import type {Shard} from '../model/outcome.ts';
+import {shellWord} from '../model/shell-word.ts';
 
 const digest = z.string().refine(isDigest, {error: 'not a digest'});
 const tag = z.string().refine(isTag, {error: 'not a tag'});
@@ -166,7 +167,9 @@ function withoutEnding(planFile: string): string {
 export function planArguments(planFile: string, journal: string, shard?: Shard): string {
   const part = shard === undefined ? '' : ` --shard ${shard.index}/${shard.total}`;
   const isBeside = resolvePath(journal) === resolvePath(journalBeside(planFile, shard));
-  return isBeside ? `${planFile}${part}` : `${planFile}${part} --journal ${journal}`;
+  return isBeside
+    ? `${shellWord(planFile)}${part}`
+    : `${shellWord(planFile)}${part} --journal ${shellWord(journal)}`;
 }
 
 /**

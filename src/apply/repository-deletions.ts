@@ -43,7 +43,7 @@ export async function lookUp(
 /** The error for a tag that changed since planning. */
 export function notAsPlanned(
   {repository, tag, side}: Drift,
-  what: 'deleted' | 'put back' = 'deleted',
+  what: 'deleted' | 'restored' = 'deleted',
 ): TransshipError {
   return new TransshipError(
     'DRIFT',

@@ -116,7 +116,7 @@ class Restore {
       if (actual !== undefined && tag !== undefined) {
         const drift = {side: sideOf(step), repository, tag, planned: digest, actual};
         this.#run.drift.push(drift);
-        return {id, outcome: 'failed', error: errorData(notAsPlanned(drift, 'put back'))};
+        return {id, outcome: 'failed', error: errorData(notAsPlanned(drift, 'restored'))};
       }
       await this.#putBack(step);
       return {id, outcome: 'done'};

@@ -126,8 +126,8 @@ async function below(
       session.report({type: 'observing', what, done: 0, total, unit: 'repositories'});
     const lister = await openSourceLister(host, 'auto', session, 'destination');
     const {repositories, unlisted} = await listAll(lister, path, progress, session.reading);
-    names.push(...repositories.map(({repository}) => `${host}/${repository}`));
-    checks.push(...unlisted.map(({part, error}) => unlistedCheck(`${host}/${part}`, error)));
+    for (const {repository} of repositories) names.push(`${host}/${repository}`);
+    for (const {part, error} of unlisted) checks.push(unlistedCheck(`${host}/${part}`, error));
   }
   return {names, checks};
 }

@@ -6,7 +6,7 @@ import {faultScript} from '../sandbox/faults/fault.ts';
 import {FaultScript} from '../sandbox/faults/fault-script.ts';
 
 /**
- * Reads the faults to inject in the sandbox: a JSON list of rules.
+ * Reads the faults that the sandbox injects: a JSON list of rules.
  * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
  */
 export async function readFaults(file: string): Promise<FaultScript> {

@@ -1,6 +1,7 @@
 import type {Command} from 'commander';
 import {TransshipError} from '../model/error.ts';
 import type {Plan} from '../model/plan.ts';
+import {shellWord} from '../model/shell-word.ts';
 import {allSteps} from '../model/transfer-plan.ts';
 import {readPlanFile, writePlan} from '../library/plan-file.ts';
 import {redactedPlan} from '../library/redaction.ts';
@@ -11,6 +12,7 @@ import {
   renderPlan,
   type ReviewOptions,
 } from '../report/plan-document.ts';
+import {printable} from '../report/words.ts';
 import type {Io} from './io.ts';
 import {hexOf} from '../model/digest.ts';
 import {addFormatFlag} from './options.ts';
@@ -31,9 +33,10 @@ export function printPlan(
 
 /** The text below a review: where the plan is, and the next commands. */
 function planFileText(file: string, plan: Plan): string {
-  return isForbidden(plan)
-    ? `\nThe plan is in ${file}. It cannot be applied: change what is listed as forbidden, then plan again.\n`
-    : `\nThe plan is in ${file}. To apply it: transship apply ${file}\n`;
+  const text = isForbidden(plan)
+    ? `The plan is in ${file}. It cannot be applied: change what is listed as forbidden, then plan again.`
+    : `The plan is in ${file}. To apply it: transship apply ${shellWord(file)}`;
+  return `\n${printable(text)}\n`;
 }
 
 /** A plan on the command line, and the file beside which its journal and its donor directories are. */

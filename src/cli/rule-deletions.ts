@@ -48,9 +48,9 @@ export async function planDeletions(
   for (const [at, one] of chosen.entries()) {
     const {repository} = wishes[at] ?? {};
     if (one === undefined || repository === undefined) continue;
-    wanted.push(...one.wanted);
-    skipped.push(...one.skipped);
-    checks.push(...one.checks);
+    for (const each of one.wanted) wanted.push(each);
+    for (const each of one.skipped) skipped.push(each);
+    for (const each of one.checks) checks.push(each);
     contents.set(repository, one.content);
   }
   return makeCopyPlan({

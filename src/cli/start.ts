@@ -1,5 +1,6 @@
 import {rmSync} from 'node:fs';
 import {Redactor} from '../http/redaction.ts';
+import {TransshipError} from '../model/error.ts';
 import {VERSION} from '../model/product.ts';
 import {askAtTerminal, type Io, listenForSignals} from './io.ts';
 import {printError, redactedSink, redactedStream} from './print-error.ts';
@@ -23,8 +24,11 @@ export async function start(): Promise<void> {
   const {stdout, stderr} = process;
 
   using signals = listenForSignals(process);
-  // A closed pipe (| head) is not an error.
-  stdout.on('error', () => undefined);
+  // A closed pipe (| head) is not an error, but a full disk is.
+  let lost: NodeJS.ErrnoException | undefined;
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') lost ??= error;
+  });
   stderr.on('error', () => undefined);
 
   const temporary = new Set<string>();
@@ -52,6 +56,11 @@ export async function start(): Promise<void> {
   const args = process.argv.slice(2);
   process.exitCode = UNSETTLED;
   process.once('exit', (code) => {
+    // Another failure tells more.
+    if (lost === undefined || (code !== 0 && code !== 2)) return;
+    process.exitCode = printError(outputLost(lost), io.stderr, errorStyle(args, io.env));
+  });
+  process.once('exit', (code) => {
     if (code !== UNSETTLED) return;
     const error = new Error(
       'internal error: nothing left to wait for, but the run has not finished',
@@ -64,4 +73,12 @@ export async function start(): Promise<void> {
   });
   const machine = `Node ${process.versions.node}, ${process.platform}-${process.arch}`;
   process.exitCode = await runProgram(args, `${VERSION} (${machine})`, io);
+}
+
+function outputLost(cause: Error): TransshipError {
+  return new TransshipError('FILE_WRITE_FAILED', `the output cannot be written: ${cause.message}`, {
+    side: 'local',
+    hint: 'write it to a place with free space; what the command did is done',
+    cause,
+  });
 }

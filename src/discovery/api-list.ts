@@ -3,7 +3,7 @@ import type {HttpClient} from '../http/client.ts';
 import {TransshipError} from '../model/error.ts';
 import {DOCUMENT_LIMITS, type JsonError, parseJson} from '../model/json.ts';
 import type {Call} from '../model/port.ts';
-import type {z} from '../model/schema.ts';
+import {z} from '../model/schema.ts';
 import type {Credentials} from '../registry/credentials/credentials.ts';
 import {NAME_LIMITS} from '../registry/paging.ts';
 import {registryRefusal} from '../registry/refusal.ts';
@@ -44,10 +44,23 @@ export interface ApiList<Page> {
   readonly next: (page: Page, response: HttpResponse) => string | undefined;
 }
 
+/** A time in a list, ISO 8601; undefined: absent or invalid, which is no reason not to list the repository. */
+export const listedTime = z
+  .string()
+  .regex(/^[\d:.TZ+-]{10,40}$/)
+  .optional()
+  .catch(undefined);
+
+/** What is left to read of a list, or of several together. */
+export interface PageBudget {
+  pages: number;
+  bytes: number;
+}
+
 /** Maximum size of a page, in bytes: pages of 100 entries are below 1 MiB. */
 const PAGE_LIMITS = DOCUMENT_LIMITS;
-/** Enough for `NAME_LIMITS` at 50 entries a page. */
-const PAGES_LIMIT = 4000;
+/** Enough pages for `NAME_LIMITS` at 50 entries a page. */
+const LIST_BUDGET: PageBudget = {pages: 4000, bytes: NAME_LIMITS.bytes};
 
 /** The hint if a source does not list its repositories, as a clause. */
 const NAME_THEM =
@@ -56,27 +69,29 @@ const NAME_THEM =
 /**
  * Reads a list page by page. Only path and query of the URL of the next page are used: behind a proxy, a product may
  * name another host, which must not receive the credentials.
+ * @param budget shared by lists that belong together. Default: that of one list
  * @throws TransshipError REPOSITORIES_NOT_LISTED, RESPONSE_INVALID, and the server's failures
  */
 export async function* readPages<Page>(
   api: ProductApi,
   list: ApiList<Page>,
   call: Call,
+  budget: PageBudget = {...LIST_BUDGET},
 ): AsyncGenerator<Page, void, undefined> {
   const visited = new Set<string>();
-  let bytes = 0;
   let url = new URL(list.first, api.origin);
   for (let pages = 1; ; pages++) {
     visited.add(url.pathname + url.search);
     const response = await send(api, url, call);
     if (response.status !== 200) throw await notListed(api, response);
     const page = await parsePage(api, response, list.page);
-    bytes += (await response.read(PAGE_LIMITS.size)).bytes.byteLength;
+    budget.pages--;
+    budget.bytes -= (await response.read(PAGE_LIMITS.size)).bytes.byteLength;
+    if (budget.bytes < 0) throw invalid(api, response, `has no end: read ${pages} pages`);
     yield page;
     const next = list.next(page, response);
     if (next === undefined) return;
-    if (pages === PAGES_LIMIT || bytes > NAME_LIMITS.bytes)
-      throw invalid(api, response, `has no end: read ${pages} pages`);
+    if (budget.pages <= 0) throw invalid(api, response, `has no end: read ${pages} pages`);
     const named = URL.parse(next, url.href);
     if (named === null) throw invalid(api, response, 'names a next page that is not a URL');
     url = new URL(named.pathname + named.search, api.origin);
@@ -99,6 +114,17 @@ export function repositoriesNotListed(
     status: cause?.status,
     cause,
   });
+}
+
+/**
+ * The first segment of a prefix, for products that list the repositories of one owner only.
+ * @param kind for messages: `namespace`
+ * @throws TransshipError REPOSITORIES_NOT_LISTED for a host without a path
+ */
+export function ownerIn(prefix: string, kind: string, who: string, hint: string): string {
+  const [owner = ''] = prefix.split('/');
+  if (owner !== '') return owner;
+  throw repositoriesNotListed(who, `it lists those of one ${kind}`, hint);
 }
 
 /** Statuses of a server that does not list repositories with this login; all others are failures. */

@@ -1,4 +1,8 @@
 import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
+
+/** Distinct blobs, and blobs of all repositories. Tables of that size take some 150 MiB. */
+const LIMITS = {blobs: 750_000, uses: 10_000_000};
 
 /**
  * Counts distinct blobs over many repositories. Digests are stored once and referred to by number, so that each blob of
@@ -9,6 +13,7 @@ export class BlobTable {
   readonly #sizes: number[] = [];
   /** The number of repositories that contain each blob. */
   readonly #uses: number[] = [];
+  #usesCount = 0;
   /** The size of all distinct blobs. */
   bytes = 0;
 
@@ -17,7 +22,10 @@ export class BlobTable {
     return this.#sizes.length;
   }
 
-  /** Starts a repository, whose blobs are then added one by one. A blob that is added again counts once. */
+  /**
+   * Starts a repository, whose blobs are then added one by one. A blob that is added again counts once.
+   * @throws TransshipError from `add`: RESPONSE_INVALID beyond the limits above
+   */
   open(): {
     readonly numbers: readonly number[];
     readonly bytes: number;
@@ -34,6 +42,7 @@ export class BlobTable {
       add: (digest, size) => {
         const number = this.#numberOf(digest, size);
         if (seen.has(number)) return;
+        if (++this.#usesCount > LIMITS.uses || this.count > LIMITS.blobs) throw tooManyBlobs();
         seen.add(number);
         numbers.push(number);
         bytes += this.#sizes[number] ?? 0;
@@ -43,7 +52,7 @@ export class BlobTable {
   }
 
   /** The size of those of the blobs that are in more than one repository. @param numbers as from `open` */
-  sharedBytes(numbers: readonly number[]): number {
+  sharedBytes(numbers: Uint32Array): number {
     return numbers.reduce(
       (sum, number) => sum + ((this.#uses[number] ?? 0) > 1 ? (this.#sizes[number] ?? 0) : 0),
       0,
@@ -59,4 +68,15 @@ export class BlobTable {
     this.bytes += size;
     return number;
   }
+}
+
+function tooManyBlobs(): TransshipError {
+  return new TransshipError(
+    'RESPONSE_INVALID',
+    'the registry has too many blobs for one inventory',
+    {
+      side: 'source',
+      hint: 'add a part of the path after the host, such as host/team, or use --depth tags',
+    },
+  );
 }

@@ -11,9 +11,10 @@ import {registryRefusal} from '../registry/refusal.ts';
 import {
   type ProductApi,
   type ApiList,
+  listedTime,
   type ListerOptions,
+  ownerIn,
   readPages,
-  repositoriesNotListed,
 } from './api-list.ts';
 
 /** Docker Hub's API (docs.docker.com/reference/api/hub/latest, "servers"). */
@@ -33,11 +34,12 @@ const pageSchema = z.object({
     z.object({
       name: z.string(),
       namespace: z.string().nullish(),
-      last_updated: z.string().nullish(),
+      last_updated: listedTime,
     }),
   ),
 });
-const tokenSchema = z.object({access_token: z.string().min(1)});
+/** The token is sent in a header: a line break would start another header. */
+const tokenSchema = z.object({access_token: z.string().regex(/^[\x21-\x7e]+$/)});
 
 /**
  * Lists the repositories of one namespace of Docker Hub by `GET /v2/namespaces/{namespace}/repositories`
@@ -64,11 +66,8 @@ async function* ofNamespace(
   prefix: string,
   call: Call,
 ): AsyncGenerator<ListedRepository> {
-  const [namespace = ''] = prefix.split('/');
-  if (namespace === '') {
-    const hint = `name a namespace, such as ${DOCKER_HUB}/library`;
-    throw repositoriesNotListed(api.name, 'it lists those of one namespace', hint);
-  }
+  const hint = `name a namespace, such as ${DOCKER_HUB}/library`;
+  const namespace = ownerIn(prefix, 'namespace', api.name, hint);
   const pages: ApiList<z.infer<typeof pageSchema>> = {
     first: `/v2/namespaces/${encodeURIComponent(namespace)}/repositories?page_size=${PAGE_SIZE}`,
     page: pageSchema,

@@ -6,9 +6,10 @@ import {list, z} from '../model/schema.ts';
 import {
   type ProductApi,
   type ApiList,
+  listedTime,
   type ListerOptions,
+  ownerIn,
   readPages,
-  repositoriesNotListed,
 } from './api-list.ts';
 
 export const GITHUB_REGISTRY = 'ghcr.io';
@@ -16,7 +17,7 @@ const API = new URL('https://api.github.com/');
 /** GitHub's maximum page size (docs.github.com/rest/packages/packages, "per_page"). */
 const PAGE_SIZE = 100;
 
-const packages = list(z.object({name: z.string(), updated_at: z.string().nullish()}));
+const packages = list(z.object({name: z.string(), updated_at: listedTime}));
 
 /**
  * Lists the container packages of one owner on GitHub by `GET /orgs/{org}/packages` or `/users/{username}/packages`
@@ -51,11 +52,8 @@ async function* ofOwner(
   prefix: string,
   call: Call,
 ): AsyncGenerator<ListedRepository> {
-  const [owner = ''] = prefix.split('/');
-  if (owner === '') {
-    const hint = `name an organisation or a user, such as ${GITHUB_REGISTRY}/OWNER`;
-    throw repositoriesNotListed(api.name, 'it lists those of one owner', hint);
-  }
+  const hint = `name an organisation or a user, such as ${GITHUB_REGISTRY}/OWNER`;
+  const owner = ownerIn(prefix, 'owner', api.name, hint);
   const read = (kind: 'orgs' | 'users') => {
     const path = `${base}/${kind}/${encodeURIComponent(owner)}/packages`;
     const pages: ApiList<z.infer<typeof packages>> = {

@@ -32,7 +32,8 @@ export function gitlabLister({host, gitlab, isOwnRegistry}: GitLabListerOptions)
 
   async function* everywhere(call: Call): AsyncGenerator<ListedRepository | UnlistedPart> {
     const groups = await gitlab.groups.ofMember(call);
-    const isBelow = (path: string) => groups.some(({fullPath}) => isBelowGroup(path, fullPath));
+    const paths = new Set(groups.map(({fullPath}) => fullPath));
+    const isBelow = (path: string) => groupsAbove(path).some((group) => paths.has(group));
     for (const group of groups.filter(({fullPath}) => !isBelow(fullPath)))
       yield* orUnlisted(group.fullPath, gitlab.repositories.ofGroup(group.id, call));
     for (const {id, fullPath, registryAccess} of await gitlab.projects.ofMember(call)) {
@@ -106,6 +107,8 @@ async function recordsAt(
   return undefined;
 }
 
-function isBelowGroup(path: string, group: string): boolean {
-  return path.startsWith(`${group}/`);
+/** The paths of all groups that may contain this path. */
+function groupsAbove(path: string): readonly string[] {
+  const parts = path.split('/');
+  return parts.slice(1).map((_, at) => parts.slice(0, at + 1).join('/'));
 }

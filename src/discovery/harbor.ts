@@ -1,21 +1,31 @@
 import type {HttpResponse} from '../http/response.ts';
 import {nextLink} from '../http/header-fields.ts';
-import {TransshipError} from '../model/error.ts';
+import {clipped, TransshipError} from '../model/error.ts';
 import type {Call, ListedRepository, RepositoryLister, UnlistedPart} from '../model/port.ts';
 import {isWithin} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
 import {basicAuthorization} from '../registry/token.ts';
-import {type ProductApi, type ApiList, type ListerOptions, readPages} from './api-list.ts';
+import {
+  type ProductApi,
+  type ApiList,
+  listedTime,
+  type ListerOptions,
+  type PageBudget,
+  readPages,
+} from './api-list.ts';
 
 /** Harbor's maximum page size (goharbor/harbor: api/v2.0/swagger.yaml, `pageSize`). */
 const PAGE_SIZE = 100;
+
+/** For the lists of all projects together: as many pages as 50,000 projects have, and 200,000 repositories. */
+const BUDGET: PageBudget = {pages: 60_000, bytes: 256 * 1024 * 1024};
 
 const projects = list(z.object({name: z.string()}));
 const repositories = list(
   z.object({
     /** With the project: `project/name`. */
     name: z.string(),
-    update_time: z.string().nullish(),
+    update_time: listedTime,
   }),
 );
 
@@ -50,10 +60,15 @@ async function* ofAllProjects(
   api: ProductApi,
   call: Call,
 ): AsyncGenerator<ListedRepository | UnlistedPart> {
-  for await (const page of readPages(api, numbered('/api/v2.0/projects', projects), call)) {
+  const budget = {...BUDGET};
+  const seen = new Set<string>();
+  const all = readPages(api, numbered('/api/v2.0/projects', projects), call, budget);
+  for await (const page of all) {
     for (const {name} of page) {
+      if (seen.has(clipped(name))) continue;
+      seen.add(clipped(name));
       try {
-        yield* ofProject(api, name, '', call);
+        yield* ofProject(api, name, '', call, budget);
       } catch (error) {
         // A robot account may see a project without the permission to list its repositories.
         if (!(error instanceof TransshipError) || error.code !== 'REPOSITORIES_NOT_LISTED')
@@ -69,9 +84,10 @@ async function* ofProject(
   project: string,
   prefix: string,
   call: Call,
+  budget?: PageBudget,
 ): AsyncGenerator<ListedRepository> {
   const path = `/api/v2.0/projects/${encodeURIComponent(project)}/repositories`;
-  for await (const page of readPages(api, numbered(path, repositories), call)) {
+  for await (const page of readPages(api, numbered(path, repositories), call, budget)) {
     for (const {name, update_time: updated} of page) {
       if (isWithin(name, prefix)) yield {repository: name, ...(updated ? {updated} : {})};
     }

@@ -2,13 +2,7 @@ import type {Call, ListedRepository, RepositoryLister} from '../model/port.ts';
 import {isWithin} from '../model/reference.ts';
 import {list, z} from '../model/schema.ts';
 import type {Credentials} from '../registry/credentials/credentials.ts';
-import {
-  type ProductApi,
-  type ApiList,
-  type ListerOptions,
-  readPages,
-  repositoriesNotListed,
-} from './api-list.ts';
+import {type ProductApi, type ApiList, type ListerOptions, ownerIn, readPages} from './api-list.ts';
 
 /** The user name with which an OAuth token logs in to Quay's registry (quay/quay: auth/credential_consts.py). */
 const OAUTH_USER = '$oauthtoken';
@@ -19,7 +13,7 @@ const pageSchema = z.object({
       namespace: z.string(),
       name: z.string(),
       /** Seconds since the epoch. */
-      last_modified: z.number().nullish(),
+      last_modified: z.number().nullish().catch(undefined),
     }),
   ),
   next_page: z.string().nullish(),
@@ -52,11 +46,8 @@ async function* ofNamespace(
   prefix: string,
   call: Call,
 ): AsyncGenerator<ListedRepository> {
-  const [namespace = ''] = prefix.split('/');
-  if (namespace === '') {
-    const hint = 'name a namespace after the host';
-    throw repositoriesNotListed(api.name, 'it lists those of one namespace', hint);
-  }
+  const hint = 'name a namespace after the host';
+  const namespace = ownerIn(prefix, 'namespace', api.name, hint);
   const query = new URLSearchParams({namespace, public: 'true', last_modified: 'true'});
   const pages: ApiList<z.infer<typeof pageSchema>> = {
     first: `/api/v1/repository?${query.toString()}`,
@@ -71,8 +62,11 @@ async function* ofNamespace(
     for (const {namespace: owner, name, last_modified: seconds} of page.repositories) {
       const repository = `${owner}/${name}`;
       if (!isWithin(repository, prefix)) continue;
-      const updated = seconds ? {updated: new Date(seconds * 1000).toISOString()} : {};
-      yield {repository, ...updated};
+      const updated = new Date((seconds ?? Number.NaN) * 1000);
+      yield {
+        repository,
+        ...(Number.isNaN(updated.getTime()) ? {} : {updated: updated.toISOString()}),
+      };
     }
   }
 }

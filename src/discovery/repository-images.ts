@@ -30,8 +30,20 @@ export interface RepositoryImages {
   /** Without `sharedBytes`, which is known only after all repositories were read. */
   readonly images: Omit<ImagesInventory, 'sharedBytes'>;
   /** The blobs, by their numbers in the table. */
-  readonly blobs: readonly number[];
+  readonly blobs: Uint32Array;
 }
+
+/** What all repositories of an inventory share. */
+export interface SharedReading {
+  readonly table: BlobTable;
+  /** Limits the tags that are read concurrently. */
+  readonly queue: PQueue;
+  /** Tags that could not be read so far. */
+  unreadable: number;
+}
+
+/** Tags of all repositories that cannot be read: each is reported with its error. */
+const UNREADABLE_LIMIT = 50_000;
 
 /** A tag and its digest. */
 interface TaggedRoot {
@@ -56,14 +68,13 @@ interface Facts {
 /**
  * Reads the manifests of these tags and one config for each image, and returns only numbers. Referrers are not searched
  * for; those with tags count as images.
- * @param shared shared by all repositories of an inventory; `queue` limits the tags that are read concurrently
- * @throws TransshipError if the registry fails; a tag that cannot be read is part of the result
+ * @throws TransshipError if the registry fails; a tag that cannot be read is part of the result, up to the limit above
  */
 export async function readImages(
   source: RepositoryReader,
   tags: readonly Tag[],
   filters: WishFilters,
-  shared: {readonly table: BlobTable; readonly queue: PQueue},
+  shared: SharedReading,
   call: Call,
 ): Promise<RepositoryImages> {
   const facts: Facts = {
@@ -75,7 +86,7 @@ export async function readImages(
     platformOf: new Map(),
     unreadable: [],
   };
-  const roots = await readRoots(source, tags, facts, shared.queue, call);
+  const roots = await readRoots(source, tags, facts, shared, call);
   const tooOld = tagsTooOld(roots, facts.created, filters);
   const left = roots.filter(({tag}) => !tooOld.has(tag));
   const wanted = (filters.platforms ?? []).map(parsePlatform);
@@ -91,7 +102,7 @@ async function readRoots(
   source: RepositoryReader,
   tags: readonly Tag[],
   {reader, created, platformOf, unreadable}: Facts,
-  queue: PQueue,
+  shared: SharedReading,
   call: Call,
 ): Promise<readonly TaggedRoot[]> {
   const configured = new Set<Digest>();
@@ -111,15 +122,28 @@ async function readRoots(
     for (const [of, platform] of said.platformOf) platformOf.set(of, platform);
     return {tag, digest};
   };
-  const roots = await mapInQueue(queue, tags, async (tag): Promise<readonly TaggedRoot[]> => {
-    try {
-      return [await read(tag)];
-    } catch (error) {
-      unreadable.push({tag, error: asUnreadable(error)});
-      return [];
-    }
-  });
+  const roots = await mapInQueue(
+    shared.queue,
+    tags,
+    async (tag): Promise<readonly TaggedRoot[]> => {
+      try {
+        return [await read(tag)];
+      } catch (error) {
+        unreadable.push({tag, error: asUnreadable(error)});
+        if (++shared.unreadable > UNREADABLE_LIMIT) throw tooManyUnreadable(source);
+        return [];
+      }
+    },
+  );
   return roots.flat();
+}
+
+function tooManyUnreadable({name}: RepositoryReader): TransshipError {
+  const message = `${name} is left out: more than ${UNREADABLE_LIMIT} tags of this inventory cannot be read`;
+  return new TransshipError('RESPONSE_INVALID', message, {
+    side: 'source',
+    hint: 'add a part of the path after the host, such as host/team, or use --depth tags',
+  });
 }
 
 /** The image with the parts that the platform filter selects; empty: it has none of these platforms. */
@@ -165,7 +189,7 @@ function describe(
       ...(newest && time !== undefined ? {newest: {tag: newest.tag, created: time}} : {}),
       unreadable: unreadable.toSorted((a, b) => compareText(a.tag, b.tag)),
     },
-    blobs: blobs.numbers,
+    blobs: Uint32Array.from(blobs.numbers),
   };
 }
 

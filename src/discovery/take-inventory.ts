@@ -10,7 +10,7 @@ import {tagSelector} from '../plan/filters.ts';
 import {BlobTable} from './blob-table.ts';
 import type {Inventory, InventoryDepth, InventoryTotals, RepositoryInventory} from './inventory.ts';
 import {notARepository} from './list-all.ts';
-import {readImages, type RepositoryImages} from './repository-images.ts';
+import {readImages, type RepositoryImages, type SharedReading} from './repository-images.ts';
 
 /** Which repositories to read, and at which depth. */
 export interface InventoryQuestion {
@@ -44,6 +44,7 @@ export async function takeInventory(question: InventoryQuestion, call: Call): Pr
   const select = tagSelector(question.filters);
   const table = new BlobTable();
   const queue = new PQueue({concurrency: OBSERVE_CONCURRENCY});
+  const shared: SharedReading = {table, queue, unreadable: 0};
 
   const look = async (path: RepositoryPath): Promise<Omit<ReadRepository, 'repository'>> => {
     const source = question.open(path);
@@ -52,7 +53,7 @@ export async function takeInventory(question: InventoryQuestion, call: Call): Pr
     const {selected} = select(names);
     const tags = new Set(names).size;
     if (depth === 'tags') return {tags, selected: selected.length};
-    const inside = await readImages(source, selected, question.filters, {table, queue}, call);
+    const inside = await readImages(source, selected, question.filters, shared, call);
     return {tags, selected: inside.selected, inside};
   };
   const lookOrTell = async (listed: ListedRepository): Promise<ReadRepository> => {

@@ -168,7 +168,7 @@ export const CODE_ENTRIES: readonly CodeEntry[] = [
     codes: ['ROLLBACK_TOO_LATE'],
     meaning:
       'the project or group cannot be moved back, and the message says why: use `apply`; or the registry no longer has the content of a deleted tag',
-    remedy: 'for a transfer, go on; deleted tags have to be pushed again',
+    remedy: 'complete the transfer; deleted tags have to be pushed again',
     command: 'transship status PLAN',
   },
   {

@@ -320,7 +320,7 @@ export const GITLAB_SYMPTOMS: readonly Symptom[] = [
       'GitLab deletes repositories in the background, which takes minutes to hours; a deletion cannot be undone there',
     whose: 'you',
     remedy:
-      'wait until the repositories are gone; what transship deletes by a plan is kept in an undo file and can be put back',
+      'wait until the repositories are gone; what transship deletes by a plan is kept in an undo file and can be restored',
     command: 'transship doctor --gitlab https://gitlab.example.com --project group/project',
   },
   {

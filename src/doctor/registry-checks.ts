@@ -285,7 +285,7 @@ async function checkBlobs(
   const {ranges, from, limits} = await registry.probeBlob(path, blob.digest, call);
   return [
     ranges === 'honoured'
-      ? passed('ranges', 'parts of blobs can be read: interrupted downloads go on', 'yes')
+      ? passed('ranges', 'parts of blobs can be read: interrupted downloads are resumed', 'yes')
       : warned(
           'ranges',
           RANGES[ranges],

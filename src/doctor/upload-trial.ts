@@ -135,7 +135,7 @@ export class UploadTrial {
       if (refused !== undefined) {
         return warned(
           'cut',
-          `${what}, and the upload does not go on there: ${refused.message}`,
+          `${what}, and the upload cannot be resumed there: ${refused.message}`,
           'such an upload restarts; uploads that break between chunks are resumed',
           'restarts',
         );

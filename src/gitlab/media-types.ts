@@ -1,9 +1,9 @@
 import type {SeenManifest} from '../model/manifest.ts';
 
 /**
- * The media types that GitLab's registry takes with its metadata database: as the type of a manifest, of a config and
- * as `artifactType`; those of layers are not checked (GitLab container registry: docs/supported-media-types.md, 4.32).
- * Two of them are misspelt there too.
+ * The media types that GitLab's registry accepts with its metadata database: of manifests, of configs and as `artifactType`
+ * of images; it does not check those of layers (GitLab container registry: docs/supported-media-types.md, 4.32). Two are
+ * misspelt there as well.
  */
 const KNOWN = new Set(
   `
@@ -115,16 +115,17 @@ text/spdx+xml
     .split('\n'),
 );
 
-/** The types in these manifests, outside of their layers, that GitLab's registry with its database may refuse. */
+/**
+ * The types of these manifests, except of their layers, that GitLab's registry with its database may refuse. It does not
+ * read the `artifactType` of an index (GitLab container registry: registry/handlers/manifests.go, `dbPutManifestList`).
+ */
 export function unknownMediaTypes(manifests: Iterable<SeenManifest>): readonly string[] {
   const unknown = new Set<string>();
   for (const {descriptor, view} of manifests) {
-    const types = [
-      descriptor.mediaType,
-      view.kind === 'image' ? view.config.mediaType : undefined,
-      view.kind === 'schema1' ? undefined : view.artifactType,
-    ];
-    for (const type of types) if (type !== undefined && !KNOWN.has(type)) unknown.add(type);
+    const own = view.kind === 'schema1' || view.kind === 'index' ? undefined : view.artifactType;
+    const config = view.kind === 'image' ? view.config.mediaType : undefined;
+    for (const type of [descriptor.mediaType, config, own])
+      if (type !== undefined && !KNOWN.has(type)) unknown.add(type);
   }
   return [...unknown].toSorted();
 }

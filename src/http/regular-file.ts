@@ -49,14 +49,17 @@ async function onlyRegular(file: FileHandle, mayBePipe = false): Promise<FileHan
 }
 
 /**
- * Opens a file for reading and appending, and creates it, for its owner alone, where there is none. No link at the end of
- * the path is followed: somebody else may have put it there.
+ * Opens a file for reading and appending, and creates it, for its owner alone, where there is none. One that others could
+ * read or change no longer is, if it is this user's. No link at the end of the path is followed: somebody else may have
+ * put it there.
  * @throws FileKindError, or the system's error
  */
 export async function openAppending(path: string): Promise<FileHandle> {
   const {O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK} = constants;
   const file = await open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
-  return await onlyRegular(file);
+  await onlyRegular(file);
+  if (((await file.stat()).mode & 0o077) !== 0) await file.chmod(0o600).catch(() => undefined);
+  return file;
 }
 
 /** Initial buffer size if the file size is unknown, in bytes. */

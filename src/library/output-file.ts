@@ -4,7 +4,7 @@ import {type FileHandle, open, rename, stat} from 'node:fs/promises';
 import {basename, dirname, join, resolve} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {promisify} from 'node:util';
-import {removeFile} from '../places/durable-file.ts';
+import {FILE_MODE, removeFile} from '../places/durable-file.ts';
 import {hasCode} from '../places/file-error.ts';
 
 /** How long a pipe may have no reader, or its reader take nothing, and how often it is tried again, in ms. */
@@ -29,16 +29,17 @@ export async function writeOutput(
   } else if (there !== undefined && descriptor !== undefined) {
     await writeAll(descriptor, pieces, waitMs);
   } else if (there === undefined || there.isFile() || there.isDirectory()) {
-    await replaceOutput(file, pieces);
+    await replaceOutput(file, pieces, there?.isFile() === true ? there.mode : FILE_MODE);
   } else {
     throw new Error(`${file} is a ${there.isSocket() ? 'socket' : 'block device'}, not a file`);
   }
 }
 
-async function replaceOutput(file: string, pieces: Iterable<string>): Promise<void> {
+/** @param mode of the file before, which the new one does not exceed */
+async function replaceOutput(file: string, pieces: Iterable<string>, mode: number): Promise<void> {
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}`);
   try {
-    await using handle = await open(temporary, 'wx');
+    await using handle = await open(temporary, 'wx', (mode | 0o600) & FILE_MODE);
     await handle.writeFile(inBatches(pieces));
     await handle.sync();
     await rename(temporary, file);

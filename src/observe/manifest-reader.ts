@@ -24,8 +24,8 @@ const IMAGE_LIMIT = 16 * 1024 * 1024;
 
 /**
  * Limits, in bytes, for all manifests that are read, including referrers: the allowance per requested image, and the
- * maximum total. Each manifest counts at least its minimum cost: the first image may have 16,000 small referrers, each
- * further one 16.
+ * maximum total. Each manifest counts at least its minimum cost, also if it is missing or invalid: the first image may
+ * have 16,000 small referrers, each further one 16.
  */
 const TOTAL_LIMIT = 64 * 1024 * 1024;
 const TOTAL_LIMIT_EACH = 64 * 1024;
@@ -37,7 +37,7 @@ const LEAST_SIZE = 4096;
  * as they are small, and is limited to `READ_AT_ONCE` bytes, given the size of the latest one: each takes several times
  * its size in memory while it is read.
  */
-const FIRST_AT_ONCE = 12;
+export const FIRST_AT_ONCE = 12;
 const FIRST_LISTS_AT_ONCE = 4;
 const LEAST_AT_ONCE = 3;
 const READ_AT_ONCE = 1024 * 1024;
@@ -235,8 +235,14 @@ export class ManifestReader {
   async #get(reference: Tag | Digest, call: Call): Promise<SeenManifest | undefined> {
     return await this.#queue.add(async () => {
       this.#throwIfBeyond();
-      const manifest = await this.#source.getManifest(reference, call);
-      if (manifest === undefined) return undefined;
+      const manifest = await this.#source.getManifest(reference, call).catch((error: unknown) => {
+        this.#count += LEAST_SIZE;
+        throw error;
+      });
+      if (manifest === undefined) {
+        this.#addBytes(LEAST_SIZE);
+        return undefined;
+      }
       const {digest, size} = manifest.descriptor;
       this.#paceAfter(size, this.#queue);
       if (!this.manifests.has(digest)) this.#addBytes(Math.max(size, LEAST_SIZE));
@@ -244,10 +250,8 @@ export class ManifestReader {
     });
   }
 
-  /** Adapts the concurrency of a queue to the size of the latest item. */
   #paceAfter(size: number, queue: PQueue): void {
-    const most = Math.max(LEAST_AT_ONCE, Math.floor(READ_AT_ONCE / Math.max(size, 1)));
-    queue.concurrency = Math.min(this.#concurrency, queue.concurrency + 1, most);
+    paceAfter(size, queue, this.#concurrency);
   }
 
   async #referrers(subject: Digest, call: Call): Promise<{subject: Digest; digest: Digest}[]> {
@@ -304,4 +308,10 @@ export class ManifestReader {
       {side: 'source', hint: 'leave this image out, or push it again as several images'},
     );
   }
+}
+
+/** Adapts the concurrency of a queue to the size of the latest item, up to `concurrency`; see `FIRST_AT_ONCE`. */
+export function paceAfter(size: number, queue: PQueue, concurrency: number): void {
+  const most = Math.max(LEAST_AT_ONCE, Math.floor(READ_AT_ONCE / Math.max(size, 1)));
+  queue.concurrency = Math.min(concurrency, queue.concurrency + 1, most);
 }

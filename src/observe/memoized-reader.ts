@@ -87,7 +87,11 @@ export class MemoizedReader implements RepositoryReader {
   }
 
   listReferrers(subject: Digest, call: Call): Promise<readonly Descriptor[] | undefined> {
-    return this.#once(`referrers ${subject}`, () => this.#source.listReferrers(subject, call));
+    return this.#once(`referrers ${subject}`, async () => {
+      const listed = await this.#source.listReferrers(subject, call);
+      // Annotations may take megabytes, and nobody needs them.
+      return listed?.map(({mediaType, digest, size}) => ({mediaType, digest, size}));
+    });
   }
 
   hasBlob(blob: Pick<Descriptor, 'digest' | 'size'>, call: Call): Promise<boolean> {

@@ -101,7 +101,7 @@ export async function observeSource(
       ),
     );
   else if (names.length === 0 && unnamed.length === 1)
-    found.roots.push(...unnamed.map((digest) => loneRoot(digest, question.unnamedAs)));
+    for (const digest of unnamed) found.roots.push(loneRoot(digest, question.unnamedAs));
   else await readTags(reader, selection, found, question, call);
   await addAttachments(reader, source, found, listed, question, call);
   const {roots, unreadable} = found;
@@ -249,8 +249,10 @@ async function addAttachments(
   const tagsOf = new Map<Digest, Tag[]>();
   for (const name of isListed ? listed : []) {
     const subject = attachmentSubject(name);
-    if (subject !== undefined && isTag(name))
-      tagsOf.set(subject, [...(tagsOf.get(subject) ?? []), name]);
+    if (subject === undefined || !isTag(name)) continue;
+    const tags = tagsOf.get(subject);
+    if (tags === undefined) tagsOf.set(subject, [name]);
+    else tags.push(name);
   }
   const taken = new Set([...roots, ...unreadable].map(({tag, digest}) => tag ?? digest));
   const asked = new Set<Digest>();
@@ -277,8 +279,10 @@ async function addAttachments(
       call,
     );
     const added = found.filter((root) => !taken.has(root.tag ?? root.digest));
-    for (const root of added) taken.add(root.tag ?? root.digest);
-    roots.push(...added);
+    for (const root of added) {
+      taken.add(root.tag ?? root.digest);
+      roots.push(root);
+    }
     fresh = reader.graph(added.map((root) => root.digest)).filter((digest) => !asked.has(digest));
   }
   for (const [digest, error] of reader.unreadableReferrers) unreadable.push({digest, error});
@@ -319,6 +323,7 @@ async function findAttached(
     as: 'referrer',
     subject,
   }));
+  const gone = new Set<Tag>();
   const signatures = subjects.flatMap((subject) => tagsOf(subject).map((tag) => ({tag, subject})));
   const tagged = await mapAtOnce(
     signatures,
@@ -330,10 +335,18 @@ async function findAttached(
       });
       if (digest === 'unreadable') return [];
       if (digest !== undefined) return [{tag, digest, as: 'signature', subject}];
-      // Replaces "filtered", the initial reason of every such tag.
-      notRead?.splice(0, notRead.length, ...notRead.filter((one) => one.tag !== tag), goneTag(tag));
+      gone.add(tag);
       return [];
     },
   );
+  if (notRead !== undefined && gone.size > 0) addGone(notRead, gone);
   return [...found, ...tagged.flat()];
+}
+
+/** Replaces "filtered", the initial reason of attachments that are not asked for. */
+function addGone(notRead: NotRead[], gone: ReadonlySet<string>): void {
+  const others = notRead.filter(({tag}) => tag === undefined || !gone.has(tag));
+  notRead.length = 0;
+  for (const one of others) notRead.push(one);
+  for (const tag of gone) notRead.push(goneTag(tag as Tag));
 }

@@ -1,3 +1,4 @@
+import PQueue from 'p-queue';
 import type {Descriptor} from '../model/descriptor.ts';
 import type {Digest} from '../model/digest.ts';
 import {childManifests, type SeenManifest} from '../model/manifest.ts';
@@ -7,7 +8,7 @@ import type {Call, RepositoryReader, RepositoryWriter, TagDeletion} from '../mod
 import {isTag, type Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
 import type {SourceInventory} from './inventory.ts';
-import {MANIFEST_NESTING_LIMIT} from './manifest-reader.ts';
+import {FIRST_AT_ONCE, MANIFEST_NESTING_LIMIT, paceAfter} from './manifest-reader.ts';
 import {OBSERVE_CONCURRENCY} from './observe-source.ts';
 
 /** The content of a repository that a deletion may affect: its tags, and the manifests below their indexes. */
@@ -85,11 +86,31 @@ function deletesNothing({name}: RepositoryWriter): TransshipError {
   });
 }
 
-/** Reads indexes, each once, without their images. */
+/**
+ * Limits for the indexes of a repository, far above any real one: different manifests that they list, and the lists of
+ * all indexes, and of all that is below each tag, together.
+ */
+const LIMITS = {contents: 300_000, listed: 1_000_000};
+
+/** A manifest that an index lists. */
+interface Child {
+  readonly digest: Digest;
+  readonly isIndex: boolean;
+}
+
+/**
+ * Reads indexes, each once, without their images.
+ * @throws TransshipError RESPONSE_INVALID beyond the limits above
+ */
 class IndexReader {
   readonly #repository: RepositoryReader;
   readonly #seen: ReadonlyMap<Digest, SeenManifest>;
-  readonly #children = new Map<Digest, Promise<readonly Descriptor[]>>();
+  readonly #queue = new PQueue({concurrency: FIRST_AT_ONCE});
+  readonly #children = new Map<Digest, Promise<readonly Child[]>>();
+  /** Many indexes may list the same manifests. */
+  readonly #known = new Map<Digest, Child>();
+  /** Entries of the lists that are kept. */
+  #listed = 0;
 
   constructor(repository: RepositoryReader, seen: ReadonlyMap<Digest, SeenManifest>) {
     this.#repository = repository;
@@ -103,22 +124,53 @@ class IndexReader {
     const found = new Set<Digest>();
     let level = [root];
     for (let depth = 0; level.length > 0 && depth < MANIFEST_NESTING_LIMIT; depth++) {
+      const before = found.size;
       const listed = await mapAtOnce(level, OBSERVE_CONCURRENCY, (one) => this.#list(one, call));
-      const fresh = listed.flat().filter(({digest}) => !found.has(digest));
-      for (const {digest} of fresh) found.add(digest);
-      level = fresh.filter(({mediaType}) => isIndexType(mediaType)).map(({digest}) => digest);
+      const next = new Set<Digest>();
+      // Indexes that list one another several times must not multiply, level by level.
+      for (const children of listed)
+        for (const {digest, isIndex} of children) {
+          if (found.has(digest)) continue;
+          found.add(digest);
+          if (isIndex) next.add(digest);
+        }
+      this.#count(found.size - before);
+      level = [...next];
     }
     return found;
   }
 
-  #list(index: Digest, call: Call): Promise<readonly Descriptor[]> {
-    const known = this.#children.get(index) ?? this.#read(index, call);
+  #count(listed: number): void {
+    this.#listed += listed;
+    if (this.#listed <= LIMITS.listed && this.#known.size <= LIMITS.contents) return;
+    throw new TransshipError(
+      'RESPONSE_INVALID',
+      `${this.#repository.name} has indexes that list too many manifests`,
+      {side: 'source', hint: 'delete the tags of its largest indexes by hand first'},
+    );
+  }
+
+  #list(index: Digest, call: Call): Promise<readonly Child[]> {
+    const known = this.#children.get(index) ?? this.#queue.add(() => this.#read(index, call));
     this.#children.set(index, known);
     return known;
   }
 
-  async #read(index: Digest, call: Call): Promise<readonly Descriptor[]> {
+  async #read(index: Digest, call: Call): Promise<readonly Child[]> {
     const manifest = this.#seen.get(index) ?? (await this.#repository.getManifest(index, call));
-    return manifest === undefined ? [] : childManifests(manifest.view);
+    if (manifest === undefined) return [];
+    paceAfter(manifest.descriptor.size, this.#queue, OBSERVE_CONCURRENCY);
+    const children = new Set(childManifests(manifest.view).map((child) => this.#child(child)));
+    this.#count(children.size);
+    return [...children];
+  }
+
+  #child({digest, mediaType}: Descriptor): Child {
+    const isIndex = isIndexType(mediaType);
+    const known = this.#known.get(digest);
+    if (known?.isIndex === isIndex) return known;
+    const child = {digest: known?.digest ?? digest, isIndex};
+    this.#known.set(digest, child);
+    return child;
   }
 }

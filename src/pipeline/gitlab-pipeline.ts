@@ -1,6 +1,7 @@
 import {stringify} from 'yaml';
 import {hexOf} from '../model/digest.ts';
 import type {Plan} from '../model/plan.ts';
+import {shellWord} from '../model/shell-word.ts';
 import {headOf, type PipelineJob, type PipelineOptions, pipelineJobs} from './pipeline-jobs.ts';
 
 /** What GitLab needs to know besides. */
@@ -144,9 +145,5 @@ function journalsOf(planFile: string): string {
 
 /** @param command words of a shell, as they are */
 function shellLine(command: string, args: readonly string[]): string {
-  return [command, ...args.map(quoted)].join(' ');
-}
-
-function quoted(word: string): string {
-  return /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+  return [command, ...args.map(shellWord)].join(' ');
 }

@@ -18,7 +18,7 @@ import {SCRATCH} from './directory-files.ts';
 import {PartWriter} from './part-writer.ts';
 import {REF_NAME} from './layout-entries.ts';
 import {LayoutIndex} from './layout-index.ts';
-import {makeDirectory, removeFile, replaceFile, syncDirectory} from './durable-file.ts';
+import {FILE_MODE, makeDirectory, removeFile, replaceFile, syncDirectory} from './durable-file.ts';
 import {notAnArchive, readTar} from './tar-archive.ts';
 
 /** The files of an image layout (image-spec image-layout.md); other entries of an archive are skipped. */
@@ -112,7 +112,7 @@ export async function packLayout(
   // The name is unpredictable, so nobody can have placed a link there.
   const fresh = join(dirname(file), `.${basename(file)}.${randomBytes(8).toString('hex')}.tmp`);
   try {
-    const output = await open(fresh, 'wx');
+    const output = await open(fresh, 'wx', FILE_MODE);
     await packInto(directory, output.createWriteStream({flush: true}), signal);
     await rename(fresh, file);
     // The caller removes the layout next.

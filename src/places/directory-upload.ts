@@ -6,7 +6,7 @@ import {algorithmOf, type Digest, finishDigest, hexOf} from '../model/digest.ts'
 import {TransshipError} from '../model/error.ts';
 import type {Call, SavedUpload, Upload} from '../model/port.ts';
 import {FileKindError, openRegular} from '../http/regular-file.ts';
-import {makeDirectory, removeFile, writeAll} from './durable-file.ts';
+import {FILE_MODE, makeDirectory, removeFile, writeAll} from './durable-file.ts';
 import {isMissing, unwritable} from './file-error.ts';
 
 /** Bytes per write, and the maximum that is lost if the process is killed. */
@@ -40,7 +40,7 @@ export class DirectoryUpload implements Upload {
     const file = join(scratch, `${partialName(digest)}.${randomUUID()}.part`);
     try {
       await makeDirectory(scratch);
-      await (await open(file, 'wx')).close();
+      await (await open(file, 'wx', FILE_MODE)).close();
     } catch (error) {
       throw unwritable(file, error);
     }

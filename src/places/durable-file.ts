@@ -6,13 +6,20 @@ import {TransshipError} from '../model/error.ts';
 import {hasCode, isMissing} from './file-error.ts';
 
 /**
+ * Modes of files and directories that others may read, before the umask. Nobody else may change them even if the umask
+ * allows it: GitLab's runners have the umask 0.
+ */
+export const FILE_MODE = 0o644;
+const DIRECTORY_MODE = 0o755;
+
+/**
  * Creates a directory and those above it, if they do not exist. Node's option `recursive` is not used, because it never
  * returns on file systems that create no directories, such as /proc (nodejs/node, src/node_file.cc, `MKDirpSync`: it
  * retries after each ENOENT).
- * @param mode mode of the created directories, before the umask. Default: the system's
+ * @param mode mode of the created directories, before the umask
  * @throws errors of the file system
  */
-export async function makeDirectory(path: string, mode?: number): Promise<void> {
+export async function makeDirectory(path: string, mode = DIRECTORY_MODE): Promise<void> {
   try {
     await mkdir(path, mode);
   } catch (error) {
@@ -69,7 +76,7 @@ async function isDirectory(path: string): Promise<boolean> {
  * Replaces the file at `path` atomically: a crash at any time leaves either the old file or the new one. The rename is
  * durable after `syncDirectory` for the directory.
  * @param scratch a directory on the same file system, for the temporary file
- * @param mode mode of the new file. Default: the system's
+ * @param mode mode of the new file, whatever the umask. Default: `FILE_MODE` before the umask
  */
 export async function replaceFile(
   path: string,
@@ -79,7 +86,7 @@ export async function replaceFile(
 ): Promise<void> {
   const fresh = join(scratch, `${basename(path)}.${randomUUID()}.tmp`);
   try {
-    await using file = await open(fresh, 'wx');
+    await using file = await open(fresh, 'wx', FILE_MODE);
     await writeAll(file, bytes, 0);
     if (mode !== undefined) await file.chmod(mode & 0o7777);
     await file.sync();

@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {hasCode, isMissing} from './file-error.ts';
 import {type LockOwner, ownerName, readOwner, stateOf, thisProcess} from './lock-owner.ts';
-import {removeFile} from './durable-file.ts';
+import {FILE_MODE, removeFile} from './durable-file.ts';
 
 /** Interval of an owner's heartbeat, in ms. */
 const BEAT_MS = 1_000;
@@ -143,9 +143,10 @@ class HeldLock implements FileLock {
 async function moveIn(path: string, id: string, self: LockOwner): Promise<boolean> {
   const prepared = `${path}.${id}`;
   const file = join(prepared, id);
-  await mkdir(prepared);
+  // Another user of the same group may have to remove it after this process died.
+  await mkdir(prepared, 0o775);
   try {
-    await writeFile(file, JSON.stringify(self), {flag: 'wx'});
+    await writeFile(file, JSON.stringify(self), {flag: 'wx', mode: FILE_MODE});
     // Windows cannot rename to an existing directory, even if it is empty.
     await removeEmpty(path);
     await rename(prepared, path);

@@ -16,7 +16,7 @@ import type {
 } from '../model/port.ts';
 import type {Tag} from '../model/reference.ts';
 import {openParts, type PartList, readPartList} from './archive-parts.ts';
-import {makeDirectory} from './durable-file.ts';
+import {FILE_MODE, makeDirectory} from './durable-file.ts';
 import {isMissing, unreadable, unwritable} from './file-error.ts';
 import {SCRATCH} from './directory-files.ts';
 import {digestsIn, isVacant, removeLayout, strangerInLayout} from './layout-directory.ts';
@@ -203,7 +203,7 @@ async function readMark(directory: string): Promise<string | undefined> {
 async function writeMark(directory: string, mark: 'part' | 'whole'): Promise<void> {
   try {
     await makeDirectory(join(directory, SCRATCH));
-    await writeFile(join(directory, MARK), mark);
+    await writeFile(join(directory, MARK), mark, {mode: FILE_MODE});
   } catch (error) {
     throw unwritable(directory, error);
   }

@@ -3,7 +3,7 @@ import {type FileHandle, open, rename} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {TransshipError} from '../model/error.ts';
 import {PART_LIMIT, partName} from './archive-parts.ts';
-import {removeFile, writeAll} from './durable-file.ts';
+import {FILE_MODE, removeFile, writeAll} from './durable-file.ts';
 
 /** A complete part, under a temporary name until all parts are complete. */
 interface WrittenPart {
@@ -70,7 +70,7 @@ export class PartWriter {
     const name = partName(this.#file, this.parts.length + 1);
     // The name is unpredictable, so nobody can have placed a link there.
     const path = join(dirname(this.#file), `.${name}.${randomBytes(8).toString('hex')}.tmp`);
-    return {path, handle: await open(path, 'wx'), size: 0};
+    return {path, handle: await open(path, 'wx', FILE_MODE), size: 0};
   }
 
   async #end(): Promise<void> {

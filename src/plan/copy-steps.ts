@@ -24,17 +24,24 @@ export function copySteps(
   }
   const steps = new Map<Candidate, UncostedCopy>();
   const entered = new Set<Candidate>();
-  const visit = (candidate: Candidate) => {
-    if (entered.has(candidate)) return;
-    entered.add(candidate);
+  const before = (candidate: Candidate): Candidate | undefined => {
     const subject = subjectOf(candidate);
-    const before = subject && providers.get(candidate.destination.repository, subject);
-    if (before) visit(before);
-    // A step may be missing here if two artifacts refer to each other's parts: one of them has to be first.
-    const needed = before && before !== candidate ? steps.get(before) : undefined;
-    steps.set(candidate, stepOf(candidate, presence, needed ? [needed.id] : []));
+    return subject && providers.get(candidate.destination.repository, subject);
   };
-  for (const candidate of candidates) visit(candidate);
+  for (const first of candidates) {
+    // Not by recursion: signatures of signatures may be a long chain.
+    const chain: Candidate[] = [];
+    for (let next: Candidate | undefined = first; next && !entered.has(next); next = before(next)) {
+      entered.add(next);
+      chain.push(next);
+    }
+    for (const candidate of chain.reverse()) {
+      const other = before(candidate);
+      // Not there yet: two artifacts that refer to each other's parts. One of them has to be first.
+      const needed = other && other !== candidate ? steps.get(other) : undefined;
+      steps.set(candidate, stepOf(candidate, presence, needed ? [needed.id] : []));
+    }
+  }
   return [...steps.values()];
 }
 

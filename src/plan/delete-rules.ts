@@ -1,11 +1,11 @@
 import type {Digest} from '../model/digest.ts';
-import {childBlobs} from '../model/manifest.ts';
+import {childBlobs, childManifests} from '../model/manifest.ts';
 import type {CleanupRules, DeleteRules} from '../model/delete-wish.ts';
 import type {Check, Skip} from '../model/plan.ts';
 import type {SourceInventory} from '../observe/inventory.ts';
 import type {TaggedContent} from '../observe/observe-tagged.ts';
 import type {Tag} from '../model/reference.ts';
-import {attachmentSubject, graphOf, type ManifestGraph} from './candidate.ts';
+import {attachmentSubject, graphOf} from './candidate.ts';
 import {keptByPolicy} from './cleanup-policy.ts';
 import {compareText} from './compare.ts';
 import type {WantedDeletion} from './delete-steps.ts';
@@ -49,14 +49,11 @@ function chosenByRules(rules: DeleteRules, seen: SeenRepository): ChosenTags {
   const tagged = datedTags(seen).filter(({tag}) => attachmentSubject(tag) === undefined);
   const kept = keptByRules(tagged, rules);
   const going = goingOf(tagged, kept);
-  const graphs = new Map(going.map(({digest}) => [digest, graphIn(inventory, digest)]));
-  const gone = new Set(
-    going.flatMap(({digest}) => [digest, ...manifestDigests(graphs.get(digest))]),
-  );
+  const gone = digestsBelow(going, inventory);
   const attached = attachedTo(gone, inventory);
   const attachedTags = new Set(attached.map(({tag}) => tag));
   return {
-    wanted: [...going.map((one) => wantedByRule(one, inventory, content)), ...attached],
+    wanted: [...wantedByRule(going, inventory, content), ...attached],
     skipped: [...keptSkips(tagged, kept, inventory), ...notReadSkips(inventory, attachedTags)],
     checks: [],
   };
@@ -77,7 +74,7 @@ function chosenByPolicy(policy: CleanupRules, seen: SeenRepository): ChosenTags 
   const kept = keptByPolicy(tagged, policy, hasPushTimes);
   const going = goingOf(tagged, kept);
   return {
-    wanted: going.map((one) => wantedByRule(one, inventory, content)),
+    wanted: wantedByRule(going, inventory, content),
     skipped: [...keptSkips(tagged, kept, inventory), ...notReadSkips(inventory, new Set())],
     checks: lostSignatures(going, kept, seen),
   };
@@ -105,13 +102,23 @@ function goingOf(
 }
 
 function wantedByRule(
-  one: DatedTag,
+  going: readonly DatedTag[],
   inventory: SourceInventory,
-  content: TaggedContent,
-): WantedDeletion {
-  const {tag, digest} = one;
-  const why = whyOf(one, graphIn(inventory, digest), content);
-  return {repository: inventory.repository, tag, digest, reason: 'rule', verified: [], why};
+  {tags}: TaggedContent,
+): readonly WantedDeletion[] {
+  const {repository} = inventory;
+  const alike = Map.groupBy(tags, ([, digest]) => digest);
+  const sizes = new Map<Digest, string>();
+  return going.map(({tag, digest, time}) => {
+    const size = sizes.get(digest) ?? sizeOf(digest, inventory);
+    sizes.set(digest, size);
+    const why = [
+      ...(time === undefined ? [] : [dateOf(time)]),
+      size,
+      ...sameDigest(tag, alike.get(digest) ?? [], tags.get(tag) === digest),
+    ].join('; ');
+    return {repository, tag, digest, reason: 'rule', verified: [], why};
+  });
 }
 
 function keptSkips(
@@ -201,63 +208,80 @@ function keptByRules(
   return kept;
 }
 
+/** The digests of these tags, and of all manifests below them. */
+function digestsBelow(tagged: readonly DatedTag[], {manifests}: SourceInventory): Set<Digest> {
+  const found = new Set<Digest>();
+  const waiting = tagged.map(({digest}) => digest);
+  for (let digest = waiting.pop(); digest !== undefined; digest = waiting.pop()) {
+    if (found.has(digest)) continue;
+    found.add(digest);
+    const view = manifests.get(digest)?.view;
+    for (const child of view === undefined ? [] : childManifests(view)) waiting.push(child.digest);
+  }
+  return found;
+}
+
 /** Includes attachments of attachments. */
 function attachedTo(
-  gone: Set<Digest>,
+  gone: ReadonlySet<Digest>,
   {repository, roots}: SourceInventory,
 ): readonly WantedDeletion[] {
-  const waiting = roots.flatMap((root) => {
+  const attached = roots.flatMap((root) => {
     const subject = root.as === 'asked' ? attachmentSubject(root.tag ?? '') : root.subject;
     return subject === undefined ? [] : [{...root, subject}];
   });
+  const bySubject = Map.groupBy(attached, ({subject}) => subject);
   const found = new Map<string, WantedDeletion>();
-  for (let before = -1; found.size > before; ) {
-    before = found.size;
-    for (const {tag, digest, subject} of waiting) {
-      const key = `${tag ?? ''} ${digest}`;
-      if (!gone.has(subject) || found.has(key)) continue;
-      gone.add(digest);
-      found.set(key, {
+  const asked = new Set<Digest>();
+  const waiting = [...gone];
+  for (let digest = waiting.pop(); digest !== undefined; digest = waiting.pop()) {
+    if (asked.has(digest)) continue;
+    asked.add(digest);
+    for (const one of bySubject.get(digest) ?? []) {
+      const {tag, subject} = one;
+      found.set(`${tag ?? ''} ${one.digest}`, {
         repository,
         ...(tag === undefined ? {} : {tag}),
-        digest,
+        digest: one.digest,
         reason: 'rule',
         verified: [],
         why: 'belongs to an image that is deleted',
         subject,
       });
+      waiting.push(one.digest);
     }
   }
   return [...found.values()];
 }
 
-function graphIn({manifests}: SourceInventory, digest: Digest): ManifestGraph | undefined {
+/** Size and number of the blobs below a manifest. */
+function sizeOf(digest: Digest, {manifests}: SourceInventory): string {
   const root = manifests.get(digest);
-  return root && graphOf(root, (one) => manifests.get(one));
-}
-
-function manifestDigests(graph: ManifestGraph | undefined): readonly Digest[] {
-  return graph?.manifests.map(({descriptor}) => descriptor.digest) ?? [];
-}
-
-/** Information for reviewers: the age and size of a tag, and the other tags with its digest. */
-function whyOf(
-  {tag, digest, time}: DatedTag,
-  graph: ManifestGraph | undefined,
-  {tags}: TaggedContent,
-): string {
+  const graph = root && graphOf(root, (one) => manifests.get(one));
   const blobs = new Map(
     (graph?.manifests ?? []).flatMap(({view}) =>
       childBlobs(view).map((blob) => [blob.digest, blob.size] as const),
     ),
   );
   const size = [...blobs.values()].reduce((sum, one) => sum + one, 0);
-  const others = [...tags].flatMap(([name, one]) => (one === digest && name !== tag ? [name] : []));
-  return [
-    ...(time === undefined ? [] : [dateOf(time)]),
-    `${size} bytes in ${blobs.size} blobs`,
-    ...(others.length === 0 ? [] : [`same digest as ${others.toSorted(compareText).join(', ')}`]),
-  ].join('; ');
+  return `${size} bytes in ${blobs.size} blobs`;
+}
+
+/** Tags that are named of all that point to one manifest. */
+const NAMES = 20;
+
+/** Which other tags point there, as a reviewer wants to know. @param isListed whether `alike` contains the tag */
+function sameDigest(
+  tag: Tag,
+  alike: readonly (readonly [Tag, Digest])[],
+  isListed: boolean,
+): readonly string[] {
+  // Not all of 100,000 tags of one image, for each of them.
+  const some = alike.slice(0, NAMES + 1).flatMap(([name]) => (name === tag ? [] : [name]));
+  if (some.length === 0) return [];
+  const named = some.slice(0, NAMES).toSorted(compareText);
+  const more = alike.length - (isListed ? 1 : 0) - named.length;
+  return [`same digest as ${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`];
 }
 
 function dateOf(time = 0): string {

@@ -1,4 +1,5 @@
 import type {Digest} from '../model/digest.ts';
+import {TransshipError} from '../model/error.ts';
 import type {Check, DeleteStep} from '../model/plan.ts';
 import type {Tag} from '../model/reference.ts';
 import type {TaggedContent} from '../observe/observe-tagged.ts';
@@ -67,7 +68,7 @@ export function deleteSteps(
     const content = contents.get(repository);
     if (content === undefined) continue;
     const {going, left} = harmless(own, content);
-    steps.push(...inOrder(going, content));
+    for (const step of inOrder(going, content)) steps.push(step);
     checks.push(...notDeletedChecks(left));
   }
   return {steps, checks};
@@ -82,28 +83,35 @@ export interface LeftThere {
   readonly because: string;
 }
 
-/** Repeats until nothing changes, because a tag that is kept may need others that were to be deleted. */
+/** What is kept may need other tags that were to be deleted, and those may need others again. */
 function harmless(
   wanted: readonly WantedDeletion[],
   content: TaggedContent,
 ): {readonly going: readonly WantedDeletion[]; readonly left: readonly LeftThere[]} {
-  let going = wanted;
-  const left: LeftThere[] = [];
-  for (;;) {
-    const staying = new StayingTags(going, content);
-    const next: WantedDeletion[] = [];
-    for (const one of going) {
-      const because = staying.whyNot(one);
-      if (because === undefined) next.push(one);
-      else left.push({...one, because});
+  const staying = new StayingTags(wanted, content);
+  const byDigest = Map.groupBy(wanted, ({digest}) => digest);
+  const bySubject = Map.groupBy(wanted, ({subject}) => subject);
+  const left = new Map<WantedDeletion, LeftThere>();
+  let waiting: readonly WantedDeletion[] = wanted;
+  while (waiting.length > 0) {
+    const needed: WantedDeletion[] = [];
+    for (const one of waiting) {
+      const because = left.has(one) ? undefined : staying.whyNot(one);
+      if (because === undefined) continue;
+      left.set(one, {...one, because});
+      for (const digest of staying.add(one)) {
+        for (const other of byDigest.get(digest) ?? []) needed.push(other);
+        for (const other of bySubject.get(digest) ?? []) needed.push(other);
+      }
     }
-    if (next.length === going.length) return {going, left};
-    going = next;
+    waiting = needed;
   }
+  return {going: wanted.filter((one) => !left.has(one)), left: [...left.values()]};
 }
 
 class StayingTags {
   readonly #deletion: TaggedContent['deletion'];
+  readonly #below: TaggedContent['below'];
   /** One kept tag for each digest. */
   readonly #tags = new Map<Digest, Tag>();
   /** For each manifest, a kept tag whose index lists it. */
@@ -111,12 +119,26 @@ class StayingTags {
 
   constructor(going: readonly WantedDeletion[], {deletion, tags, below}: TaggedContent) {
     this.#deletion = deletion;
+    this.#below = below;
     const leaving = new Set(going.map(({tag}) => tag));
-    for (const [tag, digest] of tags) {
-      if (leaving.has(tag)) continue;
-      this.#tags.set(digest, tag);
-      for (const child of below.get(digest) ?? []) this.#listed.set(child, tag);
+    for (const [tag, digest] of tags) if (!leaving.has(tag)) this.#add(tag, digest);
+  }
+
+  /** Takes a tag that was to go for one that stays. @returns the digests that it is the first to need */
+  add({tag, digest}: WantedDeletion): readonly Digest[] {
+    return tag === undefined ? [] : this.#add(tag, digest);
+  }
+
+  #add(tag: Tag, digest: Digest): readonly Digest[] {
+    if (this.#tags.has(digest)) return [];
+    this.#tags.set(digest, tag);
+    const fresh = [digest];
+    for (const child of this.#below.get(digest) ?? []) {
+      if (this.#listed.has(child)) continue;
+      this.#listed.set(child, tag);
+      fresh.push(child);
     }
+    return fresh;
   }
 
   whyNot({tag, digest, subject, reason}: WantedDeletion): string | undefined {
@@ -133,26 +155,33 @@ class StayingTags {
   }
 }
 
+/** How often the deletions of a repository may wait for one another; a plan has no room for more. */
+const NEEDS_LIMIT = 1_000_000;
+
+/** @throws TransshipError RESPONSE_INVALID beyond the limit above */
 function inOrder(going: readonly WantedDeletion[], {below}: TaggedContent): readonly DeleteStep[] {
   const byDigest = Map.groupBy(going, ({digest}) => digest);
   const parents = new Map<Digest, WantedDeletion[]>();
   for (const one of going) {
-    for (const child of below.get(one.digest) ?? [])
-      parents.set(child, [...(parents.get(child) ?? []), one]);
+    for (const child of below.get(one.digest) ?? []) {
+      const known = parents.get(child);
+      if (known === undefined) parents.set(child, [one]);
+      else known.push(one);
+    }
   }
-  const before = ({digest, subject}: WantedDeletion): readonly WantedDeletion[] => [
-    ...(parents.get(digest) ?? []),
-    ...(subject === undefined ? [] : (byDigest.get(subject) ?? [])),
-    ...(subject === undefined ? [] : (parents.get(subject) ?? [])),
-  ];
+  const before = ({digest, subject}: WantedDeletion): ReadonlySet<WantedDeletion> => {
+    const found = new Set(parents.get(digest));
+    if (subject === undefined) return found;
+    for (const one of byDigest.get(subject) ?? []) found.add(one);
+    for (const one of parents.get(subject) ?? []) found.add(one);
+    return found;
+  };
   const steps = new Map<WantedDeletion, DeleteStep>();
-  const entered = new Set<WantedDeletion>();
-  const visit = (one: WantedDeletion): void => {
-    if (entered.has(one)) return;
-    entered.add(one);
-    const needed = new Set(before(one));
-    for (const other of needed) visit(other);
+  let count = 0;
+  const add = (one: WantedDeletion, needed: ReadonlySet<WantedDeletion>): void => {
     const {repository, tag, digest, reason, verified, why} = one;
+    count += needed.size;
+    if (count > NEEDS_LIMIT) throw tooEntangled(repository);
     steps.set(one, {
       kind: 'delete',
       id: deleteId(one),
@@ -167,8 +196,42 @@ function inOrder(going: readonly WantedDeletion[], {below}: TaggedContent): read
       estimate: DELETE_ESTIMATE,
     });
   };
-  for (const one of going) visit(one);
+  const entered = new Set<WantedDeletion>();
+  for (const first of going) {
+    // Not by recursion: signatures of signatures may be a long chain.
+    const entries: Entry[] = [];
+    const enter = (one: WantedDeletion): void => {
+      if (entered.has(one)) return;
+      entered.add(one);
+      const needed = before(one);
+      entries.push({one, needed, rest: needed.values()});
+    };
+    enter(first);
+    for (let entry = entries.at(-1); entry !== undefined; entry = entries.at(-1)) {
+      const next = entry.rest.next();
+      if (next.done !== true) enter(next.value);
+      else {
+        entries.pop();
+        add(entry.one, entry.needed);
+      }
+    }
+  }
   return [...steps.values()];
+}
+
+/** A deletion whose predecessors are being added. */
+interface Entry {
+  readonly one: WantedDeletion;
+  readonly needed: ReadonlySet<WantedDeletion>;
+  readonly rest: Iterator<WantedDeletion>;
+}
+
+function tooEntangled(repository: string): TransshipError {
+  return new TransshipError(
+    'RESPONSE_INVALID',
+    `${repository} has too many indexes and signatures of the same images`,
+    {side: 'source', hint: 'delete fewer tags at once, with --tag or --semver'},
+  );
 }
 
 /** The maximum number of names that a check lists. */

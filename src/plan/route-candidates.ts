@@ -1,13 +1,19 @@
 import {algorithmOf, type Digest, digestOf, shortDigest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
-import {parseManifest, type SeenManifest} from '../model/manifest.ts';
+import {childBlobs, childManifests, parseManifest, type SeenManifest} from '../model/manifest.ts';
 import {nameOf} from '../model/place.ts';
 import type {Check, Skip, WishFilters} from '../model/plan.ts';
 import {parsePlatform, type Platform} from '../model/platform.ts';
 import type {Tag} from '../model/reference.ts';
 import type {SourceRoot} from '../observe/inventory.ts';
 import {tagsTooOld, timeOf} from './age.ts';
-import {type Candidate, destinationTag, graphOf, type ObservedRoute} from './candidate.ts';
+import {
+  type Candidate,
+  destinationTag,
+  graphOf,
+  type ManifestGraph,
+  type ObservedRoute,
+} from './candidate.ts';
 import * as checks from './copy-checks.ts';
 import {compareText} from './compare.ts';
 import {convertedImage} from './converted-image.ts';
@@ -47,6 +53,12 @@ const NOT_READ_CHECKS = [
   ['unnamed', checks.unnamedCheck],
 ] as const;
 
+/**
+ * Limits for the images of a route together, far above any real repository: tags may share the manifests and layers
+ * below them, but a plan names those manifests for each tag, and is made by looking at each of their layers.
+ */
+const LIMITS = {manifests: 1_000_000, listed: 20_000_000};
+
 /** A walk over the roots of a route. */
 class RouteWalk implements RouteCandidates {
   readonly candidates: Candidate[] = [];
@@ -55,6 +67,11 @@ class RouteWalk implements RouteCandidates {
   readonly #route: ObservedRoute;
   readonly #platforms: readonly Platform[];
   readonly #isClobberAllowed: boolean;
+  /** By the digest of the manifest above: many tags may point to one. */
+  readonly #graphs = new Map<Digest, ManifestGraph>();
+  /** What is below the candidates so far. */
+  #manifests = 0;
+  #listed = 0;
   /** Requested roots that are not copied; their attachments are skipped for the same reason. */
   readonly #leftOut = new Map<Digest, LeftOutReason>();
 
@@ -204,7 +221,7 @@ class RouteWalk implements RouteCandidates {
       this.#skip(root, 'kept', detail);
       return false;
     }
-    const graph = graphOf(content, other?.find ?? this.#find);
+    const graph = other === undefined ? this.#graphOf(content) : graphOf(content, other.find);
     if (graph.schema1.length > 0) {
       this.#skip(root, 'unsupported', 'Docker schema 1');
       const alone = single && root.as === 'asked';
@@ -215,6 +232,7 @@ class RouteWalk implements RouteCandidates {
       this.#skipIncomplete(root, graph.missing);
       return false;
     }
+    this.#count(graph);
     const tag = destinationTag(root);
     const {digest} = content.descriptor;
     const made =
@@ -225,6 +243,26 @@ class RouteWalk implements RouteCandidates {
       this.checks.push(checks.convertedCheck(target, root.digest, digest, other.conversions));
     }
     return true;
+  }
+
+  #graphOf(content: SeenManifest): ManifestGraph {
+    const {digest} = content.descriptor;
+    const graph = this.#graphs.get(digest) ?? graphOf(content, this.#find);
+    this.#graphs.set(digest, graph);
+    return graph;
+  }
+
+  /** @throws TransshipError RESPONSE_INVALID beyond the limits */
+  #count({manifests}: ManifestGraph): void {
+    this.#manifests += manifests.length;
+    for (const {view} of manifests)
+      this.#listed += childManifests(view).length + childBlobs(view).length;
+    if (this.#manifests <= LIMITS.manifests && this.#listed <= LIMITS.listed) return;
+    throw new TransshipError(
+      'RESPONSE_INVALID',
+      `the images of ${this.#route.source.repository} list too many manifests and layers for one plan`,
+      {side: 'source', hint: 'copy fewer tags at once, with --tag or --semver'},
+    );
   }
 
   #skipIncomplete(root: SourceRoot, missing: readonly Digest[]): void {

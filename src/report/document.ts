@@ -114,6 +114,16 @@ export function digestCell(digest: Digest): Cell {
   return {code: digest, short: shortDigest(digest)};
 }
 
+/** Tags that are not as planned. */
+export function driftSection(drift: readonly Drift[]): Section {
+  return {
+    heading: 'Drift',
+    mark: '!',
+    columns: ['Tag', 'Side', 'Planned', 'Found'],
+    rows: drift.map(driftRow),
+  };
+}
+
 /** A tag that is not as planned: where, on which side, and both digests. */
 export function driftRow({side, repository, tag, planned, actual}: Drift): Row {
   return {

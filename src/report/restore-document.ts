@@ -3,7 +3,7 @@ import {type CopyPlan, deletionsOf} from '../model/plan.ts';
 import {AS_JSON, driftRow, failureSection, type ReportDocument} from './document.ts';
 import {counted, imageName} from './words.ts';
 
-/** What came of putting deleted tags back: what was pushed meanwhile, what could not be put back and why, and how many are. */
+/** The result of restoring deleted tags: tags that were pushed since, failures with reasons, and the number restored. */
 export function restoreDocument(result: RunResult, plan: CopyPlan): ReportDocument {
   const {steps, drift = []} = result;
   const names = new Map(
@@ -18,7 +18,7 @@ export function restoreDocument(result: RunResult, plan: CopyPlan): ReportDocume
     ({outcome, error}) => outcome === 'failed' && error?.code !== 'DRIFT',
   );
   const there = count('present') === 0 ? '' : `, ${count('present')} already there`;
-  const back = `${counted(count('done'), 'tag')} put back${there}`;
+  const back = `${counted(count('done'), 'tag')} restored${there}`;
   return {
     title: 'transship rollback',
     facts: [['plan', result.plan]],
@@ -42,9 +42,9 @@ export function restoreDocument(result: RunResult, plan: CopyPlan): ReportDocume
 function summaryOf({result, drift = [], steps}: RunResult, back: string, failed: number): string {
   switch (result) {
     case 'drift':
-      return `Drift: ${counted(drift.length, 'tag')} pushed since then and left alone; ${back}.`;
+      return `Drift: ${counted(drift.length, 'tag')} pushed since then and not changed; ${back}.`;
     case 'failed':
-      return `Failed: ${failed} of ${counted(steps.length, 'tag')} not put back; ${back}.`;
+      return `Failed: ${failed} of ${counted(steps.length, 'tag')} not restored; ${back}.`;
     case 'interrupted':
       return `Interrupted: ${back} of ${steps.length}. Run the same command again to resume.`;
     case 'done':

@@ -12,7 +12,7 @@ import {renderText} from './text.ts';
 import {
   AS_JSON,
   code,
-  driftRow,
+  driftSection,
   failureRow,
   failureSection,
   isLong,
@@ -99,12 +99,7 @@ function runDocument(
           facts: [['plan', result.plan] as const, ...shardFacts(result.shard, result.phase)],
         }),
     sections: [
-      {
-        heading: 'Drift',
-        mark: '!',
-        columns: ['Tag', 'Side', 'Planned', 'Found'],
-        rows: drift.map(driftRow),
-      },
+      driftSection(drift),
       failureSection(
         'Image',
         withOutcome('failed').map((step) => ({name: nameOf(step), error: step.error})),

@@ -89,7 +89,7 @@ function runRow(run: RunSpan, at: TimeCells): Row {
     cells: [
       code(file),
       at.span(began, ended, look),
-      result ?? 'killed, or under way',
+      result ?? 'killed, or in progress',
       clockText(run.at),
       tookText(ms),
       `${done}${present === 0 ? '' : `, ${present} before`}`,

@@ -93,7 +93,7 @@ function openEnd(journals: readonly JournalStatus[]): string {
 function journalRow({file, began, ended, endedAt, done, failed}: JournalStatus): Row {
   const isWrong = ended !== undefined && ended !== 'done' && ended !== 'incomplete';
   const last =
-    ended === undefined ? `under way since ${began ?? '?'}, or killed` : `${ended}, ${endedAt}`;
+    ended === undefined ? `in progress since ${began ?? '?'}, or killed` : `${ended}, ${endedAt}`;
   return {
     cells: [code(file), began === undefined ? 'no run' : last, String(done), String(failed)],
     ...(isWrong ? {mark: '!' as const} : {}),

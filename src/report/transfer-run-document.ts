@@ -18,7 +18,7 @@ import {
 } from '../model/transfer-plan.ts';
 import {
   AS_JSON,
-  driftRow,
+  driftSection,
   failureSection,
   type RenderOptions,
   type ReportDocument,
@@ -104,12 +104,7 @@ export function transferRunDocument(
         : (['project', `${only.project.from} to ${only.project.to}`] as const),
     ],
     sections: [
-      {
-        heading: 'Drift',
-        mark: '!',
-        columns: ['Tag', 'Side', 'Planned', 'Found'],
-        rows: drift.map(driftRow),
-      },
+      driftSection(drift),
       failureSection(
         'Step',
         failed.map(({id, error}) => ({name: id, error})),

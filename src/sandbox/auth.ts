@@ -6,10 +6,10 @@ import type {Caller} from './registry.ts';
 import {TOKEN_PATH} from './route.ts';
 import type {TokenService} from './tokens.ts';
 
-/** What may be done with a repository; `*` is everything. */
+/** An operation on a repository; `*` stands for all. */
 export type Action = 'pull' | 'push' | 'delete' | '*';
 
-/** Something that a token allows (distribution, docs/spec/auth/jwt.md, `access`). */
+/** A permission in a token (distribution: docs/spec/auth/jwt.md, `access`). */
 export interface Access {
   readonly type: 'repository' | 'registry';
   readonly name: string;
@@ -18,27 +18,26 @@ export interface Access {
 
 const ACTIONS: readonly string[] = ['pull', 'push', 'delete', '*'] satisfies readonly Action[];
 
-/** What a request needs, as distribution asks for it (registry/handlers/app.go, `appendAccessRecords`). */
+/** The permissions that a request needs (distribution: registry/handlers/app.go, `authorized`, `appendAccessRecords`). */
 function accessFor({route, method, query}: Exchange): readonly Access[] {
   if (route.kind === 'catalog') return [{type: 'registry', name: 'catalog', actions: ['*']}];
   if (!('repository' in route)) return [];
   const needed = {type: 'repository', name: route.repository, actions: actionsOf(method)} as const;
-  const from = route.kind === 'uploads' && query.has('mount') ? query.get('from') : null;
-  if (from === null || !isRepositoryPath(from)) return [needed];
-  return [needed, {type: 'repository', name: from, actions: ['pull']}];
+  const from = query.get('from') ?? '';
+  return from === '' ? [needed] : [needed, {type: 'repository', name: from, actions: ['pull']}];
 }
 
-/** `repository:group/app:pull,push`, several joined by a space. */
+/** `repository:group/app:pull,push`, separated by spaces. */
 function formatScope(accesses: readonly Access[]): string {
   return accesses.map(({type, name, actions}) => `${type}:${name}:${actions.join(',')}`).join(' ');
 }
 
-/** Reads scopes, each perhaps several of them; those that cannot be are dropped. The path may hold a colon. */
+/** Reads scopes, of which each string may contain several; drops invalid ones. A path may contain a colon. */
 export function parseScopes(scopes: readonly string[]): readonly Access[] {
   return scopes.flatMap((scope) => scope.split(' ')).flatMap((scope) => parseScope(scope) ?? []);
 }
 
-/** Whether all of `needed` is among what was granted. */
+/** Whether `granted` includes all of `needed`. */
 function covers(granted: readonly Access[], needed: readonly Access[]): boolean {
   return needed.every(({type, name, actions}) =>
     actions.every((action) =>
@@ -78,9 +77,9 @@ function actionsOf(method: string): readonly Action[] {
   }
 }
 
-/** Actions that a user may take on matching repositories. */
+/** The actions that a user may take on matching repositories. */
 export interface Grant {
-  /** A glob: `group/*`, `group/**`. The catalog counts as a repository called `catalog`, and takes the action `*`. */
+  /** A glob: `group/*`, `group/**`. The catalog counts as a repository named `catalog` and needs the action `*`. */
   readonly repository: string;
   readonly actions: readonly Action[];
 }
@@ -96,7 +95,7 @@ export interface Credentials {
   readonly password: string;
 }
 
-/** What a Basic header says (RFC 7617); undefined: there is none, or it is not well-formed. */
+/** Reads an Authorization header with Basic (RFC 7617); undefined: another scheme, or malformed. */
 export function parseBasic(header: string | undefined): Credentials | undefined {
   const [, encoded] = /^basic +([a-z0-9+/]+=*)$/i.exec(header ?? '') ?? [];
   if (encoded === undefined) return undefined;
@@ -111,7 +110,7 @@ export function findUser(users: readonly User[], {name, password}: Credentials):
   return user && sameSecret(user.password, password) ? user : undefined;
 }
 
-/** Of the actions asked for those that the grants allow; the others are dropped without a word. */
+/** The requested actions that the grants allow; the others are dropped without an error. */
 export function allowed(grants: readonly Grant[], {type, name, actions}: Access): Action[] {
   if (type === 'repository') return actions.filter((action) => isGranted(grants, name, action));
   return name === 'catalog' ? actions.filter((action) => isGranted(grants, name, action)) : [];
@@ -142,7 +141,7 @@ export type Guard = (exchange: Exchange) => Caller;
 /** Allows everything without authentication. */
 export const openGuard: Guard = () => ({mayPull: () => true});
 
-/** Asks for a token of `tokens`, which answers on the same server. */
+/** Requires a token of `tokens`, which is on the same server. */
 export function tokenGuard(tokens: Pick<TokenService, 'service' | 'verify'>): Guard {
   return (exchange) => {
     const needed = accessFor(exchange);
@@ -193,7 +192,19 @@ function challenge(
     ...(needed.length > 0 ? [`scope="${formatScope(needed)}"`] : []),
     ...(error === undefined ? [] : [`error="${error}"`]),
   ];
-  return refusal(401, 'UNAUTHORIZED', 'authentication required', needed, {
+  const detail = needed.length === 0 ? null : needed.flatMap(accessRecords);
+  return refusal(401, 'UNAUTHORIZED', 'authentication required', detail, {
     'www-authenticate': `Bearer ${parameters.join(',')}`,
   });
+}
+
+/** Go's default encoding of a record for each action (GitLab container registry: registry/auth/auth.go, `Access`). */
+function accessRecords({type, name, actions}: Access): readonly object[] {
+  return actions.map((action) => ({
+    Type: type,
+    Class: '',
+    Name: name,
+    ProjectPath: '',
+    Action: action,
+  }));
 }

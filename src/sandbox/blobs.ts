@@ -5,6 +5,7 @@ import {
   type Refusal,
   refusal,
   type Reply,
+  textReply,
 } from './exchange.ts';
 import type {Slice} from './file-tree.ts';
 import type {Registry} from './registry.ts';
@@ -25,31 +26,38 @@ export async function answerBlob(
     case 'DELETE':
       return deleteBlob(registry, route);
     default:
-      throw methodRefused(exchange);
+      throw methodRefused('DELETE, GET, HEAD');
   }
 }
 
+/**
+ * Sends a blob as the distribution family does, with Go's `http.ServeContent` (distribution: registry/storage/blobserver.go),
+ * which applies Range to HEAD as well.
+ */
 async function pullBlob(
   {storage}: Registry,
-  {method, headers}: Exchange,
+  {headers}: Exchange,
   {repository, digest}: BlobRoute,
 ): Promise<Reply> {
   const size = await storage.blobs.size(repository, digest);
   if (size === undefined) throw blobUnknown(digest);
-  const range = method === 'GET' ? parseRange(headers.range, size) : undefined;
-  const fields = {
-    'docker-content-digest': digest,
-    etag: `"${digest}"`,
-    'accept-ranges': 'bytes',
-    'content-type': 'application/octet-stream',
-  };
-  if (range === 'unsatisfiable')
-    return emptyReply(416, {...fields, 'content-range': `bytes */${size}`});
+  const etag = `"${digest}"`;
+  const fields = {'docker-content-digest': digest, etag, 'cache-control': 'max-age=31536000'};
+  if (headers['if-none-match'] === etag) return {status: 304, headers: fields};
+  const range =
+    (headers['if-range'] ?? etag) === etag ? parseRange(headers.range, size) : undefined;
+  if (range === 'malformed' || range === 'unsatisfiable') {
+    const told = range === 'malformed' ? {} : {'content-range': `bytes */${size}`};
+    const why = range === 'malformed' ? '' : ': failed to overlap';
+    return textReply(416, `invalid range${why}\n`, {'docker-content-digest': digest, ...told});
+  }
   const slice = range ?? {start: 0, end: size};
   return {
     status: range ? 206 : 200,
     headers: {
       ...fields,
+      'accept-ranges': 'bytes',
+      'content-type': 'application/octet-stream',
       'content-length': String(slice.end - slice.start),
       ...(range ? {'content-range': `bytes ${slice.start}-${slice.end - 1}/${size}`} : {}),
     },
@@ -61,9 +69,9 @@ async function deleteBlob(
   {storage, flavour}: Registry,
   {repository, digest}: BlobRoute,
 ): Promise<Reply> {
-  if (!flavour.delete) throw refusal(405, 'UNSUPPORTED', 'deletion is disabled');
+  if (!flavour.delete) throw refusal(405, 'UNSUPPORTED', 'The operation is unsupported.');
   if (!(await storage.blobs.unlink(repository, digest))) throw blobUnknown(digest);
-  return emptyReply(202, {'docker-content-digest': digest});
+  return emptyReply(202);
 }
 
 function blobUnknown(digest: string): Refusal {
@@ -71,12 +79,17 @@ function blobUnknown(digest: string): Refusal {
 }
 
 /**
- * Reads a Range header with one range (RFC 9110, 14.1.2). Undefined: send everything, as for several ranges or a
- * malformed header. `unsatisfiable`: 416.
+ * Reads a Range header with one range (RFC 9110, 14.1.2). Undefined: send everything, as for several ranges, which a
+ * server may refuse to send, or another unit.
  */
-function parseRange(header: string | undefined, size: number): Slice | 'unsatisfiable' | undefined {
-  const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(header ?? '') ?? [];
-  if (first === undefined || last === undefined || (first === '' && last === '')) return undefined;
+function parseRange(
+  header: string | undefined,
+  size: number,
+): Slice | 'malformed' | 'unsatisfiable' | undefined {
+  if (header?.startsWith('bytes=') !== true || header.includes(',')) return undefined;
+  const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(header) ?? [];
+  if (first === undefined || last === undefined || (first === '' && last === ''))
+    return 'malformed';
   if (first === '') {
     const length = Number(last);
     return length === 0 || size === 0
@@ -84,7 +97,7 @@ function parseRange(header: string | undefined, size: number): Slice | 'unsatisf
       : {start: Math.max(size - length, 0), end: size};
   }
   const start = Number(first);
+  if (last !== '' && Number(last) < start) return 'malformed';
   const end = last === '' ? size : Math.min(Number(last) + 1, size);
-  if (last !== '' && Number(last) < start) return undefined;
   return start >= size ? 'unsatisfiable' : {start, end};
 }

@@ -10,7 +10,7 @@ import {OCI_INDEX, OCI_MANIFEST, readManifest} from './manifest-format.ts';
 import type {Storage} from './storage.ts';
 
 /*
- * What `--example` serves: images to copy and a project to move, for those who have none at hand.
+ * The content of `--example`: images to copy and a project to transfer.
  */
 
 /** The images of the registry, with the tags of each. */
@@ -20,7 +20,7 @@ const IMAGES = [
   ['team/worker', ['2.0', 'latest']],
 ] as const;
 
-/** The instance of `plans/sandbox.yaml`, with an image that is made instead of one of a directory. */
+/** The instance of `plans/sandbox.yaml`, with a generated image instead of one from a directory. */
 export const EXAMPLE_SEED: SeedInput = {
   users: [
     {name: 'root', password: 'sandbox-root', admin: true},
@@ -55,7 +55,7 @@ export const EXAMPLE_SEED: SeedInput = {
   ],
 };
 
-/** A move that the example instance permits, and a token that may do it. */
+/** A transfer that the example instance permits, and a token with the rights for it. */
 export const EXAMPLE_MOVE = {
   project: 'org/build/sample_project',
   to: 'new_org/build/',
@@ -69,7 +69,7 @@ const TYPES = {
 
 const ARCHITECTURES = ['amd64', 'arm64'] as const;
 
-/** Bytes of the files in the layers: of the one that all images of a platform share, and of the program's. */
+/** Bytes of the files in the layers: in the layer that all images of a platform share, and in that of the program. */
 const SIZES = {base: 1024 * 1024, program: 256 * 1024};
 
 interface Descriptor {
@@ -78,7 +78,7 @@ interface Descriptor {
   readonly size: number;
 }
 
-/** Puts images into a registry. @returns the repositories, with their tags */
+/** Stores the example images. @returns the repositories, with their tags */
 export async function putExamples(
   storage: Storage,
 ): Promise<ReadonlyMap<RepositoryPath, readonly Tag[]>> {
@@ -91,7 +91,7 @@ export async function putExamples(
   return put;
 }
 
-/** Puts an image of two platforms under tags, always the same one for a repository and its first tag. */
+/** Stores an image for two platforms under tags. Its content depends only on the repository and the first tag. */
 export async function putExample(
   storage: Storage,
   repository: RepositoryPath,
@@ -129,7 +129,7 @@ export async function putExample(
   await putManifest(storage, repository, OCI_INDEX, index, tags);
 }
 
-/** A layer with one file, whose content compresses as little as that of real layers. */
+/** A layer with one file of incompressible content. */
 async function layerOf(
   path: string,
   seed: string,

@@ -1,5 +1,6 @@
 import type {IncomingHttpHeaders} from 'node:http';
 import type {Socket} from 'node:net';
+import type {RepositoryPath} from '../model/reference.ts';
 import type {Route} from './route.ts';
 
 /** A request to the sandbox, parsed. */
@@ -10,19 +11,19 @@ export interface Exchange {
   readonly query: URLSearchParams;
   readonly headers: IncomingHttpHeaders;
   readonly route: Route;
-  /** Requests are counted from 1, in the order in which they arrive. */
+  /** The position of the request in the order of arrival, from 1. */
   readonly number: number;
-  /** `http://host`, as the client calls this server: it may stand behind a proxy. */
+  /** `http://host` as the client addresses this server, which may be behind a proxy. */
   readonly origin: string;
-  /** Aborted when the answer was sent or the connection is gone: every wait ends then. */
+  /** Aborted once the response is sent or the connection is closed; ends every wait. */
   readonly signal: AbortSignal;
   /** For faults below HTTP: `resetAndDestroy`, `pause`. */
   readonly socket: Socket;
-  /** The request's body, to be read once. An interceptor may put another in its place. */
+  /** The request's body; can be read once. An interceptor may replace it. */
   body: AsyncIterable<Uint8Array>;
 }
 
-/** Answers an exchange. */
+/** Produces the response to a request. */
 export type Answer = (exchange: Exchange) => Promise<Reply>;
 
 /**
@@ -38,14 +39,21 @@ export interface Reply {
   readonly body?: Uint8Array | (() => AsyncIterable<Uint8Array>);
 }
 
-/** An answer without a body. */
+/** A response without a body. 204 has no Content-Length (RFC 9110, 8.6). */
 export function emptyReply(status: number, headers: Reply['headers'] = {}): Reply {
-  return {status, headers: {...headers, 'content-length': '0'}};
+  return {status, headers: status === 204 ? headers : {...headers, 'content-length': '0'}};
 }
 
 export function jsonReply(status: number, value: unknown, headers: Reply['headers'] = {}): Reply {
   return bytesReply(status, Buffer.from(JSON.stringify(value)), {
     'content-type': 'application/json',
+    ...headers,
+  });
+}
+
+export function textReply(status: number, text: string, headers: Reply['headers'] = {}): Reply {
+  return bytesReply(status, Buffer.from(text), {
+    'content-type': 'text/plain; charset=utf-8',
     ...headers,
   });
 }
@@ -62,12 +70,13 @@ export type RefusalCode =
   | 'CONTENT_RANGE_INVALID'
   | 'DENIED'
   | 'DIGEST_INVALID'
-  | 'MANIFEST_BLOB_UNKNOWN'
   | 'IMMUTABLE_TAG'
+  | 'INVALID_QUERY_PARAMETER_TYPE'
+  | 'INVALID_QUERY_PARAMETER_VALUE'
+  | 'MANIFEST_BLOB_UNKNOWN'
   | 'MANIFEST_INVALID'
   | 'MANIFEST_REFERENCED'
   | 'MANIFEST_UNKNOWN'
-  | 'NAME_INVALID'
   | 'NAME_UNKNOWN'
   | 'PAGINATION_NUMBER_INVALID'
   | 'PROTECTED_MANIFEST'
@@ -79,27 +88,27 @@ export type RefusalCode =
   | 'UNKNOWN'
   | 'UNSUPPORTED';
 
-/** One entry of an error answer. */
+/** One entry of an error response. */
 export interface RefusalEntry {
   readonly code: RefusalCode;
   readonly message: string;
   readonly detail?: unknown;
 }
 
-/** Thrown to refuse a request; the HTTP server sends it as the response. */
+/** Thrown to refuse a request; the HTTP server sends its reply. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   readonly reply: Reply;
 
-  constructor(status: number, errors: readonly RefusalEntry[], headers: Reply['headers'] = {}) {
-    super(errors.map(({code, message}) => `${code}: ${message}`).join(', '));
-    this.reply = jsonReply(status, {errors}, headers);
+  constructor(reply: Reply) {
+    super(`the request was refused with ${reply.status}`);
+    this.reply = reply;
   }
 }
 
 /**
  * A refusal with one entry.
- * @param detail what was wrong, for the client
+ * @param detail further information for the client
  */
 export function refusal(
   status: number,
@@ -108,10 +117,32 @@ export function refusal(
   detail?: unknown,
   headers: Reply['headers'] = {},
 ): Refusal {
-  return new Refusal(status, [{code, message, detail}], headers);
+  return refusals(status, [{code, message, detail}], headers);
 }
 
-/** The refusal for a method that an endpoint does not support. */
-export function methodRefused({method, path}: Exchange): Refusal {
-  return refusal(405, 'UNSUPPORTED', `${method} is not supported here`, path);
+export function refusals(
+  status: number,
+  errors: readonly RefusalEntry[],
+  headers: Reply['headers'] = {},
+): Refusal {
+  return new Refusal(jsonReply(status, {errors}, headers));
+}
+
+/**
+ * The refusal for a method that an endpoint does not support (gorilla/handlers, `MethodHandler`, with which registries of
+ * the distribution family dispatch).
+ * @param allow the methods that it supports
+ */
+export function methodRefused(allow: string): Refusal {
+  return new Refusal(textReply(405, 'Method not allowed\n', {allow}));
+}
+
+/** The refusal for a repository that does not exist. */
+export function nameUnknown(name: RepositoryPath): Refusal {
+  return refusal(404, 'NAME_UNKNOWN', 'repository name not known to registry', {name});
+}
+
+/** The refusal for a path that no route matches (Go's `http.NotFound`). */
+export function pageNotFound(): Refusal {
+  return new Refusal(textReply(404, '404 page not found\n'));
 }

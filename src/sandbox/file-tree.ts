@@ -4,36 +4,39 @@ import {dirname, join, resolve, sep} from 'node:path';
 import type {Digest} from '../model/digest.ts';
 import type {RepositoryPath, Tag} from '../model/reference.ts';
 
-/** A part of a file in bytes: from `start` up to, not including, `end`. */
+/** A part of a file in bytes: from `start` to `end`, exclusive. */
 export interface Slice {
   readonly start: number;
   readonly end: number;
 }
 
 /**
- * What the sandbox keeps its content in: files in directories, in memory or on disk. Paths are relative, joined by `/`,
- * and made of parts that were checked before (digests, repository names, tags, upload ids).
+ * The storage of the sandbox: files in directories, in memory or on disk. Paths are relative, joined by `/`; the caller has
+ * validated their parts (digests, repository names, tags, upload ids).
  */
 export interface FileTree {
-  /** The size in bytes; undefined: there is no such file. */
+  /** Size in bytes; undefined: no such file. */
   size(path: string): Promise<number | undefined>;
-  /** A small file as a whole; undefined: there is no such file. */
+  /** The content of a small file; undefined: no such file. */
   load(path: string): Promise<Uint8Array | undefined>;
-  /** Part of a file, opened when it is first asked for bytes. The file must be there. */
+  /** A part of a file that must exist. It is opened when the first bytes are read. */
   read(path: string, slice: Slice): AsyncIterable<Uint8Array>;
-  /** Writes a small file anew, in one step: readers see the old bytes or the new ones. */
+  /** Replaces a small file atomically: readers see the old bytes or the new ones. */
   store(path: string, bytes: Uint8Array): Promise<void>;
-  /** Appends a body, making the file if need be. When the body breaks off, what had arrived is kept and the error is thrown. */
+  /**
+   * Appends a body, and creates the file if necessary.
+   * @throws the error of the body; what was received before is kept
+   */
   append(path: string, body: AsyncIterable<Uint8Array>): Promise<void>;
-  /** Moves a file in one step, over another one if need be. */
+  /** Moves a file atomically, and replaces one that exists there. */
   move(from: string, to: string): Promise<void>;
-  /** False: there was no such file. */
+  /** @returns whether the file existed */
   remove(path: string): Promise<boolean>;
-  /** The names of the files and directories in a directory, in no order; none where there is no such directory. */
+  /** The names of the files and directories in a directory, unsorted; none if there is no such directory. */
   list(path: string): Promise<readonly string[]>;
 }
 
-/** A file keeps the chunks it was written with. */
+/** A file consists of the chunks that were written. */
 interface MemoryFile {
   readonly chunks: Uint8Array[];
   size: number;
@@ -41,7 +44,7 @@ interface MemoryFile {
 
 type Directory = Map<string, Directory | MemoryFile>;
 
-/** Keeps everything in memory, and nothing after the process. */
+/** Stores everything in memory. */
 export class MemoryTree implements FileTree {
   readonly #root: Directory = new Map();
 
@@ -132,14 +135,27 @@ function split(path: string): {parent: string; name: string} {
   return {parent: path.slice(0, slash), name: path.slice(slash + 1)};
 }
 
-/** Bytes that a download holds of its file at a time. */
+/** Bytes per read of a download. */
 const READ_SIZE = 256 * 1024;
 
-/** Keeps everything in a directory, so that it survives a restart. */
+/**
+ * Makes sure that there is nothing in a directory but files and directories: a link would lead out of it, and a pipe
+ * would block.
+ * @throws Error naming what else there is
+ */
+export async function checkDirectory(root: string): Promise<void> {
+  const entries = await unlessMissing(readdir(root, {recursive: true, withFileTypes: true}));
+  const other = entries?.find((entry) => !entry.isFile() && !entry.isDirectory());
+  if (other === undefined) return;
+  const kind = other.isSymbolicLink() ? 'a symbolic link' : 'neither a file nor a directory';
+  throw new Error(`${join(other.parentPath, other.name)} is ${kind}`);
+}
+
+/** Stores everything in a directory, so that it survives a restart. */
 export class DirectoryTree implements FileTree {
   readonly #root: string;
 
-  /** @param root made when it is first written to */
+  /** @param root created at the first write */
   constructor(root: string) {
     this.#root = resolve(root);
   }
@@ -193,7 +209,7 @@ export class DirectoryTree implements FileTree {
     return file;
   }
 
-  /** The second lock on the door: the parts of a path were checked, and still none may lead out of the root. */
+  /** A second check, after the validation of the parts: no path may lead out of the root. */
   #locate(path: string): string {
     const file = join(this.#root, path);
     if (!file.startsWith(this.#root + sep)) throw new Error(`${path} is outside of ${this.#root}`);
@@ -213,12 +229,12 @@ async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
 }
 
 // blobs/<algorithm>/<hex>                                  the bytes of blobs and manifests
-// repositories/<name>/_blobs/<algorithm>/<hex>             this repository has the blob
-// repositories/<name>/_manifests/<algorithm>/<hex>         this repository has the manifest; holds the media type
-// repositories/<name>/_tags/<tag>                          holds a digest
-// repositories/<name>/_referrers/<subject>/<digest>        this manifest has that subject (`:` written as `/`)
+// repositories/<name>/_blobs/<algorithm>/<hex>             empty: the repository has the blob
+// repositories/<name>/_manifests/<algorithm>/<hex>         the media type: the repository has the manifest
+// repositories/<name>/_tags/<tag>                          the digest of the tag
+// repositories/<name>/_referrers/<subject>/<digest>        empty: this manifest has that subject (`:` of it written as `/`)
 // repositories/<name>/_uploads/<id>                        the bytes of an upload so far
-// No part of a repository's name starts with "_", so the directories of one never meet those of another.
+// No part of a repository's name starts with "_", so the directories of one repository are never those of another.
 
 export const REPOSITORIES_DIRECTORY = 'repositories';
 
@@ -234,8 +250,12 @@ export function blobLink(repository: RepositoryPath, digest: Digest): string {
   return `${repositoryDirectory(repository)}/_blobs/${slashed(digest)}`;
 }
 
+export function manifestDirectory(repository: RepositoryPath): string {
+  return `${repositoryDirectory(repository)}/_manifests`;
+}
+
 export function manifestLink(repository: RepositoryPath, digest: Digest): string {
-  return `${repositoryDirectory(repository)}/_manifests/${slashed(digest)}`;
+  return `${manifestDirectory(repository)}/${slashed(digest)}`;
 }
 
 export function tagDirectory(repository: RepositoryPath): string {

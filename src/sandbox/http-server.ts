@@ -1,16 +1,11 @@
 import {once} from 'node:events';
-import {
-  createServer,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  type ServerResponse,
-} from 'node:http';
+import {createServer, type IncomingMessage, type ServerResponse} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import {finished} from 'node:stream/promises';
 import {type Answer, type Exchange, Refusal, refusal, type Reply} from './exchange.ts';
 import {parseRoute, type Route} from './route.ts';
 
-/** One request that was answered, or whose connection broke. No header that may hold a secret is kept. */
+/** A request that ended, by a response or by a broken connection. Has no header that may contain a secret. */
 export interface LoggedRequest {
   /** As in `Exchange.number`. */
   readonly number: number;
@@ -18,28 +13,28 @@ export interface LoggedRequest {
   /** With its query. */
   readonly path: string;
   readonly kind: Route['kind'];
-  /** Undefined: no answer was sent. */
+  /** Undefined: no response was sent. */
   readonly status: number | undefined;
-  /** Bytes of the request's body that were read, and of the answer's body that were given to the connection. */
+  /** Bytes of the request's body that were read, and of the response's body that were written to the connection. */
   readonly bytesIn: number;
   readonly bytesOut: number;
   /** The Range header of a download. */
   readonly range: string | undefined;
   /** The Content-Range header of an upload. */
   readonly contentRange: string | undefined;
-  /** What went wrong inside the sandbox or with the connection. */
+  /** An error in the sandbox or of the connection. */
   readonly failure: string | undefined;
 }
 
 /**
- * The latest requests, in the order in which they ended. An answer without a large body is in the log before the client
- * has it; a large one may come a moment later.
+ * The latest requests, in the order in which they ended. A request is in the log before the client has its whole response,
+ * unless the body is large.
  */
 export class RequestLog {
   readonly #limit: number;
   #entries: LoggedRequest[] = [];
 
-  /** @param limit how many requests are kept at least; never more than twice as many */
+  /** @param limit the minimum number of requests that are kept; the maximum is twice that */
   constructor(limit = 10_000) {
     this.#limit = limit;
   }
@@ -62,16 +57,17 @@ export class RequestLog {
 export interface HttpServer extends AsyncDisposable {
   /** `127.0.0.1:PORT`. */
   readonly host: string;
-  /** Breaks all connections, and settles when the last request has ended. */
+  /** Closes all connections; settles when the last request has ended. */
   close(): Promise<void>;
 }
 
-/** Longer than clients keep a connection, so that it is they who close it. */
+/** Longer than clients keep a connection, so that the client closes it. */
 const KEEP_ALIVE_MS = 120_000;
 
 /**
- * Listens on 127.0.0.1 and gives each request to `answer`.
- * @param port 0: a free one
+ * Listens on 127.0.0.1 and passes each request to `answer`.
+ * @param port 0: a free port
+ * @throws Error EADDRINUSE, EACCES
  */
 export async function startHttpServer(
   port: number,
@@ -103,15 +99,14 @@ export async function startHttpServer(
   return {host, close, [Symbol.asyncDispose]: close};
 }
 
-/** Bytes of bodies that went through. */
+/** Bytes of both bodies so far. */
 interface Traffic {
   bytesIn: number;
   bytesOut: number;
 }
 
 /**
- * Serves one request and logs how it went; never rejects. What `answer` throws is answered too: a Refusal as it says,
- * anything else with 500.
+ * Serves one request and logs it; never rejects. If `answer` throws a Refusal, sends its reply; for any other error, 500.
  * @param number see `Exchange.number`
  */
 async function serve(
@@ -140,7 +135,7 @@ async function serve(
   let failure: Error | undefined;
   try {
     const guarded = async (): Promise<Reply> => {
-      throwUnlessLocal(exchange.headers);
+      throwUnlessLocal(request);
       return await answer(exchange);
     };
     const reply = await guarded().catch((error: unknown) => {
@@ -149,12 +144,14 @@ async function serve(
       return refusal(500, 'UNKNOWN', failure.message).reply;
     });
     gone.signal.throwIfAborted();
+    if (isRegistryRoute(exchange.route))
+      response.setHeader('docker-distribution-api-version', 'registry/2.0');
     await writeReply(response, reply, gone.signal, traffic);
-    // Now, so that a client that has the whole answer finds it in the log.
+    // Before the end, so that a client that has the whole response finds the request in the log.
     record(reply.status, failure);
   } catch (error) {
     record(response.headersSent ? response.statusCode : undefined, failure ?? asError(error));
-    // The client gets what was sent before the body broke off, and then the end of the connection.
+    // The client receives what was sent before the body broke off, then the end of the connection.
     request.socket.destroySoon();
     return;
   }
@@ -187,7 +184,7 @@ function toExchange(
   };
 }
 
-/** Ending the iteration early keeps the connection open, since the response is still to be sent. */
+/** An iteration that ends early leaves the connection open, because the response is still to be sent. */
 async function* countedIn(request: IncomingMessage, traffic: Traffic): AsyncGenerator<Uint8Array> {
   for await (const chunk of request.iterator({destroyOnReturn: false})) {
     traffic.bytesIn += chunk.byteLength;
@@ -195,14 +192,18 @@ async function* countedIn(request: IncomingMessage, traffic: Traffic): AsyncGene
   }
 }
 
-/** Writes all but the end of an answer. */
+/** Only the routes of the registry have its header (distribution: registry/handlers/app.go). */
+function isRegistryRoute({kind}: Route): boolean {
+  return kind !== 'token' && kind !== 'unknown';
+}
+
+/** Writes a response up to, but not including, its end. */
 async function writeReply(
   response: ServerResponse,
   {status, headers, body}: Reply,
   signal: AbortSignal,
   traffic: Traffic,
 ): Promise<void> {
-  response.setHeader('docker-distribution-api-version', 'registry/2.0');
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   response.statusCode = status;
   const isBodyless = body === undefined || response.req.method === 'HEAD';
@@ -225,12 +226,19 @@ const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
 
 /**
  * Rejects web pages: a page of another origin can send requests to loopback, and by DNS rebinding even read the
- * responses. The former sends its origin, the latter another host.
+ * responses. The former sends its origin, for a GET only that it is of another site (Fetch Metadata, `Sec-Fetch-Site`)
+ * or its address (`Referer`); the latter sends another host.
  * @throws Refusal DENIED
  */
-function throwUnlessLocal({host, origin}: IncomingHttpHeaders): void {
-  if (host === undefined || !LOOPBACK.test(host))
+function throwUnlessLocal({headers, headersDistinct}: IncomingMessage): void {
+  const {host, origin, referer} = headers;
+  // Of several, each reader may believe another one (RFC 9112, section 3.2).
+  if (host === undefined || !LOOPBACK.test(host) || headersDistinct['host']?.length !== 1)
     throw refusal(403, 'DENIED', 'the sandbox serves loopback hosts only');
-  if (origin === undefined || LOOPBACK.test(origin.replace(/^https?:\/\//, ''))) return;
-  throw refusal(403, 'DENIED', 'the sandbox rejects requests from web pages of other origins');
+  const isForeign =
+    (origin !== undefined && !LOOPBACK.test(origin.replace(/^https?:\/\//, ''))) ||
+    (referer !== undefined && !LOOPBACK.test(URL.parse(referer)?.host ?? '')) ||
+    headers['sec-fetch-site'] === 'cross-site';
+  if (isForeign)
+    throw refusal(403, 'DENIED', 'the sandbox rejects requests from web pages of other origins');
 }

@@ -16,10 +16,10 @@ import {
 import {isDigest, isTag, splitDigest} from './names.ts';
 import type {Storage} from './storage.ts';
 
-/** Where a layout keeps the tag of an entry (image-spec annotations.md). */
+/** The annotation with the tag of an entry (image-spec annotations.md). */
 const REF_NAME = 'org.opencontainers.image.ref.name';
 
-/** Bytes of a layout's index.json at most; it lists manifests only. */
+/** The largest index.json of a layout in bytes; it lists manifests only. */
 const INDEX_SIZE_LIMIT = 4 * 1024 * 1024;
 
 const indexSchema = z.object({
@@ -33,9 +33,9 @@ const indexSchema = z.object({
 });
 
 /**
- * Puts an OCI image layout (image-spec image-layout.md) into a repository, byte for byte, with its tags. What the
- * layout lists and does not have is left out: foreign layers, the other platforms of a sparse image.
- * @param tagOf the tag that an entry of this name gets; undefined: none, and the entry is left out
+ * Copies an OCI image layout (image-spec image-layout.md) into a repository, byte for byte, with its tags. Content that is
+ * listed but absent is left out: foreign layers, other platforms of a sparse image.
+ * @param tagOf the tag for an entry of this name; undefined: the entry is left out
  * @returns the tags
  * @throws TransshipError FILE_INVALID, FILE_UNREADABLE, MANIFEST_INVALID, BLOB_DIGEST_MISMATCH
  */
@@ -61,7 +61,7 @@ interface Load {
   readonly storage: Storage;
   readonly directory: string;
   readonly repository: RepositoryPath;
-  /** What is in the repository by now. */
+  /** Content that is already in the repository. */
   readonly done: Set<Digest>;
 }
 
@@ -85,7 +85,7 @@ async function readIndex(directory: string): Promise<z.infer<typeof indexSchema>
   }
 }
 
-/** Children first, so that clients never see half an image. */
+/** Children first, so that clients never see an incomplete image. */
 async function loadManifest(
   load: Load,
   digest: Digest,
@@ -138,7 +138,7 @@ function parsed(
 }
 
 /**
- * Reads a regular file as a whole: a pipe or a device may never end.
+ * Reads a whole regular file: a pipe or a device may never end.
  * @param limit bytes
  * @throws Error if it is larger or not a regular file; the system's error
  */

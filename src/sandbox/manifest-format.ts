@@ -8,13 +8,13 @@ import {isDigest, splitDigest} from './names.ts';
 export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
 export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 export const DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json';
-const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json';
-/** From release candidates of image-spec 1.1 (artifact.md, removed before the release). */
+export const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json';
+/** From the release candidates of image-spec 1.1 (artifact.md, removed before the release). */
 const OCI_ARTIFACT = 'application/vnd.oci.artifact.manifest.v1+json';
 const SCHEMA1 = 'application/vnd.docker.distribution.manifest.v1+json';
 const SCHEMA1_SIGNED = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
 
-/** By media type, what a manifest is. */
+/** The kind of manifest of each media type. */
 const KINDS = {
   [OCI_INDEX]: 'index',
   [DOCKER_LIST]: 'index',
@@ -25,26 +25,29 @@ const KINDS = {
   [SCHEMA1_SIGNED]: 'schema1',
 } as const;
 
-/** Bytes of a manifest at most (distribution: registry/handlers/manifests.go, `maxManifestBodySize`). */
+/** The maximum size of a manifest in bytes (distribution: registry/handlers/manifests.go, `maxManifestBodySize`). */
 export const MANIFEST_SIZE_LIMIT = 4 * 1024 * 1024;
 
-/** What a manifest says about content that it refers to (image-spec descriptor.md). */
+/** A descriptor in a manifest (image-spec descriptor.md). */
 export type ManifestEntry = z.infer<typeof entrySchema>;
 
-/** A manifest as the registry stores it: its bytes, and what they refer to. */
+/** A manifest as the registry stores it: its bytes, and the content that they refer to. */
 export interface StoredManifest {
   readonly kind: (typeof KINDS)[keyof typeof KINDS];
   readonly bytes: Uint8Array;
   readonly mediaType: string;
+  /** Whether the manifest has a `mediaType`, which OCI manifests may leave out. */
+  readonly namesItsType: boolean;
+  readonly schemaVersion: unknown;
   readonly digest: Digest;
   /** Images only. */
   readonly config: ManifestEntry | undefined;
-  /** The manifests that an index lists. */
+  /** The manifests in an index. */
   readonly manifests: readonly ManifestEntry[];
-  /** Config, layers and any other blobs. */
+  /** Config, layers and any other blobs, also those in an index. */
   readonly blobs: readonly ManifestEntry[];
   readonly subject: Digest | undefined;
-  /** As a list of referrers shows it (distribution-spec, "Listing Referrers"). */
+  /** As in a list of referrers (distribution-spec, "Listing Referrers"). */
   readonly artifactType: string | undefined;
   readonly annotations: Readonly<Record<string, string>> | undefined;
 }
@@ -76,16 +79,16 @@ const manifestSchema = z.object({
   annotations: z.record(z.string(), z.string()).nullish().catch(undefined),
 });
 
-/** Whether content of this type belongs under `/manifests/` rather than `/blobs/`. */
+/** Whether content of this type is read from `/manifests/`, not from `/blobs/`. */
 export function isManifestType(mediaType: string): mediaType is keyof typeof KINDS {
   return Object.hasOwn(KINDS, mediaType);
 }
 
 /**
- * Reads a manifest. Its type is its own `mediaType`, else `contentType`, else what its fields imply (image-spec
+ * Reads a manifest. Its type is its own `mediaType`, else `contentType`, else the one that its fields imply (image-spec
  * manifest.md: `mediaType` SHOULD be used).
- * @param expected the digest that it should have; its algorithm is used. Default: sha256
- * @throws ManifestFormatError; whether the digest is as expected is left to the caller
+ * @param expected the expected digest, whose algorithm is used. Default: sha256. The caller has to compare it.
+ * @throws ManifestFormatError
  */
 export function readManifest(
   bytes: Uint8Array,
@@ -103,7 +106,7 @@ export function readManifest(
   const {layers, manifests, blobs, subject, artifactType, annotations} = fields.data;
   const config = type === 'image' ? fields.data.config : undefined;
   if (type === 'image' && config === undefined) throw new ManifestFormatError('has no config');
-  // A null config makes an image manifest one of an artifact, as some registries store it.
+  // Some registries store artifact manifests as image manifests with a null config.
   const kind = config === null ? 'artifact' : type;
   const listed = kind === 'index' ? manifests : [];
   const content = {
@@ -116,6 +119,8 @@ export function readManifest(
     kind,
     bytes,
     mediaType,
+    namesItsType: hasMediaType(json),
+    schemaVersion: json['schemaVersion'],
     digest: digestOf(bytes, splitDigest(expected ?? '').algorithm),
     config: config ?? undefined,
     manifests: listed.filter((entry) => isManifestType(entry.mediaType)),
@@ -144,12 +149,15 @@ function jsonObject(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   throw new ManifestFormatError('is not a JSON object');
 }
 
+function hasMediaType<T extends object>(json: T): json is T & {readonly mediaType: string} {
+  return 'mediaType' in json && typeof json.mediaType === 'string' && json.mediaType !== '';
+}
+
 function mediaTypeOf(
   json: Readonly<Record<string, unknown>>,
   contentType: string | undefined,
 ): string {
-  const own = json['mediaType'];
-  if (typeof own === 'string' && own !== '') return own;
+  if (hasMediaType(json)) return json['mediaType'];
   const sent = contentType?.split(';')[0]?.trim().toLowerCase();
   if (sent !== undefined && isManifestType(sent)) return sent;
   if (json['schemaVersion'] === 1) return SCHEMA1_SIGNED;

@@ -1,6 +1,8 @@
 import type {Digest} from '../model/digest.ts';
 import {
   DOCKER_LIST,
+  DOCKER_MANIFEST,
+  isManifestType,
   MANIFEST_SIZE_LIMIT,
   ManifestFormatError,
   OCI_INDEX,
@@ -15,8 +17,12 @@ import {
   type Exchange,
   jsonReply,
   methodRefused,
-  Refusal,
+  nameUnknown,
+  pageNotFound,
+  type Refusal,
+  type RefusalEntry,
   refusal,
+  refusals,
   type Reply,
 } from './exchange.ts';
 import {isDigest} from './names.ts';
@@ -40,7 +46,7 @@ export async function answerManifest(
     case 'DELETE':
       return deleteManifest(registry, route);
     default:
-      throw methodRefused(exchange);
+      throw methodRefused('DELETE, GET, HEAD, PUT');
   }
 }
 
@@ -54,9 +60,12 @@ async function pullManifest(
   const manifest =
     chosen === found.digest ? found : await find(registry, {...route, reference: chosen});
   const {digest, mediaType} = manifest;
-  const fields = {'docker-content-digest': digest, etag: `"${digest}"`};
-  if (headers['if-none-match'] === fields.etag) return emptyReply(304, fields);
-  return bytesReply(200, manifest.bytes, {...fields, 'content-type': mediaType});
+  const etag = `"${digest}"`;
+  // distribution: registry/handlers/manifests.go, `etagMatch`.
+  const known = headers['if-none-match'];
+  if (known === etag || known === digest) return {status: 304, headers: {}};
+  const fields = {'docker-content-digest': digest, etag, 'content-type': mediaType};
+  return bytesReply(200, manifest.bytes, fields);
 }
 
 async function pushManifest(
@@ -77,13 +86,15 @@ async function pushManifest(
   });
 }
 
-/** By tag the tag alone goes; by digest the manifest with all its tags. */
+/** By tag, deletes the tag only; by digest, the manifest with all its tags. */
 async function deleteManifest(
   {storage, flavour}: Registry,
   {repository, reference}: ManifestRoute,
 ): Promise<Reply> {
   if (!flavour.delete || (!flavour.deleteByTag && !isDigest(reference)))
-    throw refusal(405, 'UNSUPPORTED', 'deletion is disabled', reference);
+    throw refusal(405, 'UNSUPPORTED', 'The operation is unsupported.');
+  if (!isDigest(reference) && !(await storage.hasRepository(repository)))
+    throw nameUnknown(repository);
   const deleted = isDigest(reference)
     ? await storage.manifests.delete(repository, reference)
     : await storage.manifests.untag(repository, reference);
@@ -104,13 +115,15 @@ async function find(
 }
 
 function manifestUnknown(reference: string): Refusal {
-  return refusal(404, 'MANIFEST_UNKNOWN', 'manifest unknown', reference);
+  return refusal(404, 'MANIFEST_UNKNOWN', 'manifest unknown', {Tag: reference});
 }
 
 /**
- * Reads a pushed manifest. More than 4 MiB are 413, as distribution-spec, "Pushing Manifests" asks (GitLab: 400).
- * @param expected the digest it is pushed under
- * @throws Refusal MANIFEST_INVALID, DIGEST_INVALID
+ * Reads a pushed manifest. 413 for more than 4 MiB, as distribution-spec, "Pushing Manifests" requires (GitLab: 400).
+ * A Content-Type that is unknown or missing stands for Docker's image manifest, and only OCI manifests may leave their
+ * `mediaType` out (distribution: manifests.go, `UnmarshalManifest`; manifest/schema2, `UnmarshalJSON`).
+ * @param expected the digest in the path
+ * @throws Refusal MANIFEST_INVALID, DIGEST_INVALID; UNKNOWN for a schemaVersion that is not 2
  */
 async function acceptManifest(
   {body, headers}: Exchange,
@@ -118,46 +131,45 @@ async function acceptManifest(
   {artifactManifests}: Flavour,
 ): Promise<StoredManifest> {
   const bytes = await readBounded(body);
-  const contentType = headers['content-type']?.split(';')[0]?.trim();
+  const sent = headers['content-type']?.split(';')[0]?.trim().toLowerCase() ?? '';
+  const contentType = isManifestType(sent) ? sent : DOCKER_MANIFEST;
   const manifest = parsed(bytes, contentType, expected);
-  const {kind, mediaType, digest} = manifest;
+  const {kind, mediaType, digest, schemaVersion, namesItsType} = manifest;
   if (kind === 'schema1' || (kind === 'artifact' && !artifactManifests))
     throw invalid('manifest type unsupported');
-  if (contentType !== undefined && contentType !== mediaType)
-    throw invalid(`the Content-Type is ${contentType}, the manifest says ${mediaType}`);
-  if (expected !== undefined && digest !== expected) {
-    const message = 'provided digest did not match uploaded content';
-    throw refusal(400, 'DIGEST_INVALID', message, digest);
-  }
+  if (contentType !== mediaType)
+    throw invalid(`mediaType in manifest should be '${contentType}' not '${mediaType}'`);
+  if (!namesItsType && mediaType !== OCI_MANIFEST && mediaType !== OCI_INDEX)
+    throw invalid('no mediaType in manifest');
+  if (expected !== undefined && digest !== expected)
+    throw refusal(400, 'DIGEST_INVALID', 'provided digest did not match uploaded content');
+  if (schemaVersion !== 2 && kind !== 'artifact')
+    throw refusal(500, 'UNKNOWN', 'unknown error', {});
   return manifest;
 }
 
 /**
- * All that a manifest lists has to be in the same repository; its subject need not.
- * @throws Refusal MANIFEST_BLOB_UNKNOWN, with one entry for each that is missing
+ * Whatever a manifest refers to must be in the same repository, except its subject.
+ * @throws Refusal MANIFEST_BLOB_UNKNOWN, with one entry for each reference that is missing
  */
 async function requireChildren(
   {storage, flavour}: Registry,
   repository: RepositoryPath,
   {manifests, blobs}: StoredManifest,
 ): Promise<void> {
-  const missing = new Set<Digest>();
-  for (const {digest} of manifests) {
-    if (!(await storage.manifests.has(repository, digest))) missing.add(digest);
-  }
+  const missing: Digest[] = [];
+  for (const {digest} of manifests)
+    if (!(await storage.manifests.has(repository, digest))) missing.push(digest);
   for (const {digest, urls} of blobs) {
     if (urls && urls.length > 0 && flavour.foreignLayers) continue;
-    if ((await storage.blobs.size(repository, digest)) === undefined) missing.add(digest);
+    if ((await storage.blobs.size(repository, digest)) === undefined) missing.push(digest);
   }
-  if (missing.size === 0) return;
-  throw new Refusal(
-    400,
-    [...missing].map((digest) => ({
-      code: 'MANIFEST_BLOB_UNKNOWN',
-      message: 'manifest references a manifest or blob unknown to registry',
-      detail: {digest},
-    })),
-  );
+  if (missing.length > 0) throw refusals(400, missing.map(blobUnknown));
+}
+
+/** The entry for something that a manifest refers to and that its repository does not have. */
+export function blobUnknown(digest: Digest): RefusalEntry {
+  return {code: 'MANIFEST_BLOB_UNKNOWN', message: 'blob unknown to registry', detail: digest};
 }
 
 async function readBounded(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
@@ -167,8 +179,8 @@ async function readBounded(body: AsyncIterable<Uint8Array>): Promise<Uint8Array>
     chunks.push(chunk);
     size += chunk.byteLength;
     if (size > MANIFEST_SIZE_LIMIT) {
-      const message = `the manifest is larger than ${MANIFEST_SIZE_LIMIT} bytes`;
-      throw refusal(413, 'MANIFEST_INVALID', message);
+      const detail = `larger than ${MANIFEST_SIZE_LIMIT} bytes`;
+      throw refusal(413, 'MANIFEST_INVALID', 'manifest invalid', detail);
     }
   }
   return Buffer.concat(chunks, size);
@@ -186,19 +198,19 @@ function parsed(
   }
 }
 
-function invalid(message: string): Refusal {
-  return refusal(400, 'MANIFEST_INVALID', message);
+function invalid(detail: string): Refusal {
+  return refusal(400, 'MANIFEST_INVALID', 'manifest invalid', detail);
 }
 
 /**
- * Which manifest to send for the one that was found, as registries of the distribution family choose
- * (registry/handlers/manifests.go, `GetManifest`): an OCI type has to be named, `*` + `/*` does not do; a Docker list
- * that was asked for by tag becomes its linux/amd64 image for those who do not name lists.
+ * The manifest to send for the one that was found, as registries of the distribution family choose
+ * (registry/handlers/manifests.go, `GetManifest`): the client must name an OCI type, `*` + `/*` is not sufficient; a
+ * client that requests a Docker list by tag and does not name lists gets its linux/amd64 image.
  * @throws Refusal MANIFEST_UNKNOWN
  */
 function negotiate(found: StoredManifest, accept: string, byTag: boolean): Digest {
   const {kind, mediaType, digest} = found;
-  const named = new Set(accept.split(',').map((type) => type.split(';')[0]?.trim()));
+  const named = new Set(accept.split(',').map((type) => type.split(';')[0]?.trim().toLowerCase()));
   if (named.has(mediaType)) return digest;
   if (mediaType === OCI_MANIFEST) throw notAccepted('OCI manifest', 'OCI manifests');
   if (mediaType === OCI_INDEX) throw notAccepted('OCI index', 'OCI indexes');
@@ -207,7 +219,7 @@ function negotiate(found: StoredManifest, accept: string, byTag: boolean): Diges
     ({platform}) => platform?.os === 'linux' && platform.architecture === 'amd64',
   );
   if (fallback) return fallback.digest;
-  throw refusal(404, 'MANIFEST_UNKNOWN', 'manifest unknown: no image for linux/amd64', digest);
+  throw manifestUnknown(digest);
 }
 
 function notAccepted(what: string, which: string): Refusal {
@@ -218,14 +230,14 @@ function notAccepted(what: string, which: string): Refusal {
   );
 }
 
-/** `GET /v2/<name>/referrers/<digest>` (distribution-spec, "Listing Referrers"): an index, empty where there are none. */
+/** `GET /v2/<name>/referrers/<digest>` (distribution-spec, "Listing Referrers"): an index, which may be empty. */
 export async function answerReferrers(
   {storage, flavour}: Registry,
   exchange: Exchange,
   {repository, digest}: RouteOf<'referrers'>,
 ): Promise<Reply> {
-  if (!flavour.referrers) throw refusal(404, 'UNKNOWN', 'the referrers API is not supported');
-  if (exchange.method !== 'GET') throw methodRefused(exchange);
+  if (!flavour.referrers) throw pageNotFound();
+  if (exchange.method !== 'GET') throw methodRefused('GET');
   const wanted = exchange.query.get('artifactType');
   const all = await storage.manifests.referrers(repository, digest);
   const manifests = all.filter(({artifactType}) => wanted === null || artifactType === wanted);

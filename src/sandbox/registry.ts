@@ -1,9 +1,12 @@
 import type {RepositoryPath} from '../model/reference.ts';
 import {answerBlob} from './blobs.ts';
 import {
+  emptyReply,
   type Exchange,
   jsonReply,
   methodRefused,
+  nameUnknown,
+  pageNotFound,
   type Refusal,
   refusal,
   type Reply,
@@ -15,8 +18,13 @@ import {answerUpload, answerUploads} from './uploads.ts';
 
 /** Differences between registries that all conform to the specification. */
 export interface Flavour {
-  /** Tags per page when the client names no `n`; undefined: all at once. GitLab with a metadata database: 100. */
+  /** Tags per page if the client sends no `n`; undefined: all. GitLab with a metadata database: 100. */
   readonly tagPageLimit: number | undefined;
+  /**
+   * Whether a page size that is no positive number is ignored instead of refused, `n=0` included (GitLab container
+   * registry: registry/handlers/tags.go and catalog.go).
+   */
+  readonly ignoresPageSizes: boolean;
   /** The referrers API and the OCI-Subject header; GitLab has neither. */
   readonly referrers: boolean;
   /** Whether DELETE of manifests and blobs is allowed (405 UNSUPPORTED if not). */
@@ -25,32 +33,48 @@ export interface Flavour {
   readonly deleteByTag: boolean;
   /** Whether POST with `?digest=` takes the whole blob; distribution and GitLab ignore the digest. */
   readonly singlePost: boolean;
-  /** Whether layers with `urls` may be absent; GitLab refuses them unless its admin allows the URL. */
+  /**
+   * Whether `mount` without `from` searches all repositories that the client may read (distribution-spec 1.1);
+   * distribution and GitLab open an upload.
+   */
+  readonly mountsFromAnywhere: boolean;
+  /** Whether layers with `urls` may be absent. GitLab refuses them unless its administrator allows the URL. */
   readonly foreignLayers: boolean;
   /**
-   * Whether OCI artifact manifests are kept, as zot and others do; distribution and GitLab's registry do not know the type
+   * Whether OCI artifact manifests are stored, as zot does; distribution and GitLab's registry do not know the type
    * (distribution: manifest/*, `RegisterManifestSchema`).
    */
   readonly artifactManifests: boolean;
   /**
-   * Whether an upload is gone once it has got bytes that no answer acknowledged: distribution (docker-registry 2 and 3)
-   * compares the offset in the Location with what it has (blobupload.go, `ResumeBlobUpload`); GitLab's does not.
+   * Whether an upload is lost once it has received bytes that no response acknowledged: distribution 2 and 3 compare
+   * the offset in the Location with the size (blobupload.go, `ResumeBlobUpload`); GitLab's does not for a query.
    */
   readonly losesCutUploads: boolean;
-  /** Bytes, sent as OCI-Chunk-Min-Length; nothing is taken after a smaller chunk. 0: not sent. */
+  /**
+   * Whether the size of a chunk must match its Content-Range (400 SIZE_INVALID), as in distribution 3; GitLab checks the
+   * start only (registry/handlers/blobupload.go, `PatchBlobData`).
+   */
+  readonly checksChunkSizes: boolean;
+  /** Whether blobs are stored as sha256 only, whatever the digest of the upload (GitLab with a metadata database). */
+  readonly storesSha256: boolean;
+  /** Bytes, sent as OCI-Chunk-Min-Length; nothing is accepted after a smaller chunk. 0: not sent. */
   readonly minChunk: number;
 }
 
-/** The distribution spec 1.1 with all of its optional parts. */
+/** Distribution spec 1.1 with all optional parts. */
 export const SPEC_FLAVOUR: Flavour = {
   tagPageLimit: undefined,
+  ignoresPageSizes: false,
   referrers: true,
   delete: true,
   deleteByTag: true,
   singlePost: true,
+  mountsFromAnywhere: true,
   foreignLayers: true,
   artifactManifests: true,
   losesCutUploads: false,
+  checksChunkSizes: true,
+  storesSha256: false,
   minChunk: 0,
 };
 
@@ -58,19 +82,23 @@ export const SPEC_FLAVOUR: Flavour = {
 export const GITLAB_FLAVOUR: Flavour = {
   ...SPEC_FLAVOUR,
   tagPageLimit: 100,
+  ignoresPageSizes: true,
   referrers: false,
   singlePost: false,
+  mountsFromAnywhere: false,
   foreignLayers: false,
   artifactManifests: false,
+  checksChunkSizes: false,
+  storesSha256: true,
 };
 
-/** What the routes of the registry work with. */
+/** The state that the routes of a registry share. */
 export interface Registry {
   readonly storage: Storage;
   readonly flavour: Flavour;
 }
 
-/** The permissions of the client, for routes that depend on more than the authorized action. */
+/** The permissions of the client, for routes that need more than the authorized action. */
 export interface Caller {
   mayPull(repository: RepositoryPath): boolean;
 }
@@ -102,50 +130,48 @@ export async function answerRegistry(
       return answerUpload(registry, exchange, route);
     case 'referrers':
       return answerReferrers(registry, exchange, route);
+    case 'slash':
+      return emptyReply(301, {location: route.location});
     case 'invalid':
       throw route.refusal;
     case 'token':
     case 'unknown':
-      throw refusal(404, 'UNKNOWN', 'no such endpoint', exchange.path);
+      throw pageNotFound();
   }
 }
 
-/** Repositories on a page of the catalog at most, and when the client names no `n` (distribution and GitLab). */
-const CATALOG_LIMIT = 1000;
+/** The default size of a page of the catalog, and its maximum (distribution and GitLab). */
 const CATALOG_DEFAULT = 100;
+const CATALOG_LIMIT = 1000;
 
-/** `GET /v2/_catalog`: not in the spec, but everywhere. */
-async function answerCatalog({storage}: Registry, exchange: Exchange): Promise<Reply> {
+/** `GET /v2/_catalog`: not in the specification, but in all registries of the distribution family. */
+async function answerCatalog({storage, flavour}: Registry, exchange: Exchange): Promise<Reply> {
   requireGet(exchange);
-  const limit = pageSize(exchange) ?? CATALOG_DEFAULT;
+  const limit = pageSize(exchange, flavour) ?? CATALOG_DEFAULT;
   if (limit === 0 || limit > CATALOG_LIMIT) throw invalidPageSize(String(limit));
   const {page, headers} = paginate(await storage.repositories(), limit, exchange);
   return jsonReply(200, {repositories: page}, headers);
 }
 
-/** `GET /v2/<name>/tags/list` (distribution-spec, "Listing Tags"). An empty list is null, as GitLab writes it. */
+/** `GET /v2/<name>/tags/list` (distribution-spec, "Listing Tags"). An empty list is null, as in GitLab's responses. */
 async function answerTags(
   {storage, flavour}: Registry,
   exchange: Exchange,
   {repository}: RouteOf<'tags'>,
 ): Promise<Reply> {
   requireGet(exchange);
-  if (!(await storage.hasRepository(repository))) {
-    throw refusal(404, 'NAME_UNKNOWN', 'repository name not known to registry', {
-      name: repository,
-    });
-  }
-  const limit = pageSize(exchange) ?? flavour.tagPageLimit ?? Number.POSITIVE_INFINITY;
+  if (!(await storage.hasRepository(repository))) throw nameUnknown(repository);
+  const limit = pageSize(exchange, flavour) ?? flavour.tagPageLimit ?? Number.POSITIVE_INFINITY;
   const tags = await storage.manifests.tags(repository);
   const {page, headers} = paginate(tags, limit, exchange);
   return jsonReply(200, {name: repository, tags: page.length === 0 ? null : page}, headers);
 }
 
-function requireGet(exchange: Exchange): void {
-  if (exchange.method !== 'GET') throw methodRefused(exchange);
+function requireGet({method}: Exchange): void {
+  if (method !== 'GET') throw methodRefused('GET');
 }
 
-/** The names after `last`, and where the next ones are (RFC 8288 Link). `n=0` asks for none (distribution-spec). */
+/** The names after `last`, and the link to the next page (RFC 8288). `n=0` returns none (distribution-spec). */
 function paginate(
   names: readonly string[],
   limit: number,
@@ -156,19 +182,21 @@ function paginate(
   const page = rest.slice(0, limit);
   const final = page.at(-1);
   if (final === undefined || page.length === rest.length) return {page, headers: {}};
-  const next = new URLSearchParams({n: String(limit), last: final});
+  const next = new URLSearchParams({last: final, n: String(limit)});
   return {page, headers: {link: `<${path}?${next.toString()}>; rel="next"`}};
 }
 
-function pageSize({query}: Exchange): number | undefined {
+/** Undefined: the client leaves it to the registry. */
+function pageSize({query}: Exchange, {ignoresPageSizes}: Flavour): number | undefined {
   const text = query.get('n');
   if (text === null) return undefined;
-  if (!/^\d{1,9}$/.test(text)) throw invalidPageSize(text);
+  const isNumber = /^\d{1,9}$/.test(text);
+  if (ignoresPageSizes && !(isNumber && Number(text) > 0)) return undefined;
+  if (!isNumber) throw invalidPageSize(text);
   return Number(text);
 }
 
 function invalidPageSize(text: string): Refusal {
-  return refusal(400, 'PAGINATION_NUMBER_INVALID', 'invalid number of results requested', {
-    n: text,
-  });
+  const message = 'invalid number of results requested';
+  return refusal(400, 'PAGINATION_NUMBER_INVALID', message, {n: text});
 }

@@ -5,30 +5,30 @@ import {answerRegistry, type Flavour, SPEC_FLAVOUR} from './registry.ts';
 import {Storage, type StorageOptions} from './storage.ts';
 import {type TokenOptions, TokenService} from './tokens.ts';
 
-/** Who may do what, and how they show who they are. */
+/** Authentication and permissions. */
 export type AuthOptions =
-  /** By token, as GitLab does it: `/jwt/auth` on the same server. */
+  /** By token, as in GitLab: `/jwt/auth` on the same server. */
   | ({readonly kind: 'token'} & TokenOptions)
   | {
       readonly kind: 'basic';
       readonly users: readonly User[];
-      /** What may be done without credentials. Default: nothing. */
+      /** Permissions without credentials. Default: none. */
       readonly anonymous?: readonly Grant[];
     };
 
 export interface SandboxOptions {
-  /** Default: a free one. */
+  /** Default: a free port. */
   readonly port?: number;
   /** Default: in memory. */
   readonly storage?: StorageOptions;
-  /** Default: everybody may do everything. */
+  /** Default: no authentication, all permissions. */
   readonly auth?: AuthOptions;
-  /** Differences from the spec with all of its optional parts. */
+  /** Differences from `SPEC_FLAVOUR`. */
   readonly flavour?: Partial<Flavour>;
   readonly intercept?: Intercept;
 }
 
-/** A registry in this process, for trying things out and for tests. */
+/** A registry in this process, for trials and tests. */
 export interface Sandbox extends AsyncDisposable {
   /** `127.0.0.1:PORT`, as in image references. */
   readonly host: string;
@@ -36,11 +36,11 @@ export interface Sandbox extends AsyncDisposable {
   readonly url: string;
   readonly storage: Storage;
   readonly log: RequestLog;
-  /** Breaks all connections, and settles when the last request has ended. */
+  /** Closes all connections; settles when the last request has ended. */
   close(): Promise<void>;
 }
 
-/** @throws Error EADDRINUSE, EACCES for the port */
+/** @throws Error EADDRINUSE, EACCES */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const storage = new Storage(options.storage ?? {kind: 'memory'});
   const flavour = {...SPEC_FLAVOUR, ...options.flavour};

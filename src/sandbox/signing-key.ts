@@ -1,6 +1,6 @@
 import {createHash, generateKeyPairSync, type KeyObject, randomBytes, sign} from 'node:crypto';
 
-/** What tokens are signed with (ES256), made anew at each start. */
+/** The key that signs tokens (ES256), generated at each start. */
 export interface SigningKey {
   readonly id: string;
   readonly privateKey: KeyObject;
@@ -18,8 +18,8 @@ export function makeSigningKey(): SigningKey {
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 
 /**
- * The name by which distribution finds the key in its certificates: 240 bits of the sha256 of the public key, in
- * base32, in groups of four (libtrust, key.go, `keyIDFromCryptoKey`).
+ * The id with which distribution finds the key in its certificates: 240 bits of the sha256 of the public key, in base32,
+ * in groups of four (libtrust: util.go, `keyIDFromCryptoKey`).
  */
 function keyId(publicKey: KeyObject): string {
   const encoded = publicKey.export({type: 'spki', format: 'der'});
@@ -52,8 +52,8 @@ const COMMON_NAME = der(OBJECT_ID, Buffer.from([0x55, 0x04, 0x03]));
 const VERSION_3 = der(EXPLICIT_0, der(INTEGER, Buffer.from([2])));
 
 /**
- * A certificate (RFC 5280) that says no more than: this public key is called `name`. Registries want the key of a token
- * service in this form. Without an end (the years 2000 to 9999), for it lives as long as the process.
+ * A minimal certificate (RFC 5280) that binds `name` to the public key: registries require the key of a token service in
+ * this form. Valid from 2000 to 9999, because it lives only as long as the process.
  * @returns PEM
  */
 function selfSignedCertificate(

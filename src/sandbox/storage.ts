@@ -6,6 +6,7 @@ import {
   contentFile,
   DirectoryTree,
   type FileTree,
+  manifestDirectory,
   manifestLink,
   MemoryTree,
   referrerDirectory,
@@ -20,7 +21,7 @@ import {UploadStore} from './upload-store.ts';
 
 const NOTHING = new Uint8Array();
 
-/** Where the sandbox keeps its content. */
+/** Where the sandbox stores its content. */
 export type StorageOptions =
   | {readonly kind: 'memory'}
   | {readonly kind: 'directory'; readonly path: string};
@@ -39,15 +40,15 @@ export class Storage {
     this.uploads = new UploadStore(this.#tree);
   }
 
-  /** Whether a blob or a manifest was ever put into the repository; it may be empty by now. */
+  /** Whether a blob or a manifest was ever stored in the repository; it may be empty now. */
   async hasRepository(repository: RepositoryPath): Promise<boolean> {
     return isInUse(await this.#tree.list(repositoryDirectory(repository)));
   }
 
-  /** Gives a repository another name, with all that is in it. What is at the new name stays, and is added to. */
+  /** Renames a repository with its content, which is merged into a repository that exists at the new name. */
   async rename(from: RepositoryPath, to: RepositoryPath): Promise<void> {
     for (const part of await this.#tree.list(repositoryDirectory(from))) {
-      // A part without "_" belongs to another repository, below this one.
+      // A part without "_" belongs to a repository below this one.
       if (part.startsWith('_'))
         await this.#moveAll(
           `${repositoryDirectory(from)}/${part}`,
@@ -79,7 +80,7 @@ function isInUse(names: readonly string[]): boolean {
   return names.includes('_blobs') || names.includes('_manifests');
 }
 
-/** Blobs: kept once, and linked from each repository that has them. */
+/** Blobs: stored once, and linked from each repository that has them. */
 export class BlobStore {
   readonly #tree: FileTree;
 
@@ -87,23 +88,23 @@ export class BlobStore {
     this.#tree = tree;
   }
 
-  /** The size in bytes; undefined: this repository does not have the blob. */
+  /** Size in bytes; undefined: this repository does not have the blob. */
   async size(repository: RepositoryPath, digest: Digest): Promise<number | undefined> {
     const linked = await this.#tree.size(blobLink(repository, digest));
     return linked === undefined ? undefined : this.#tree.size(contentFile(digest));
   }
 
-  /** The bytes of a blob that is there. */
+  /** The bytes of a blob that exists. */
   read(digest: Digest, slice: Slice): AsyncIterable<Uint8Array> {
     return this.#tree.read(contentFile(digest), slice);
   }
 
-  /** Gives the repository a blob whose content is kept already. */
+  /** Adds a blob whose content is stored already to a repository. */
   async link(repository: RepositoryPath, digest: Digest): Promise<void> {
     await this.#tree.store(blobLink(repository, digest), NOTHING);
   }
 
-  /** Takes the blob from this repository alone; its content stays. False: it was not there. */
+  /** Removes the blob from this repository only; its content stays. @returns whether the repository had it */
   async unlink(repository: RepositoryPath, digest: Digest): Promise<boolean> {
     return this.#tree.remove(blobLink(repository, digest));
   }
@@ -119,7 +120,7 @@ interface Referrer {
   readonly annotations: Readonly<Record<string, string>> | undefined;
 }
 
-/** The manifests of all repositories, their tags, and who refers to whom. */
+/** The manifests of all repositories, their tags, and their referrers. */
 export class ManifestStore {
   readonly #tree: FileTree;
 
@@ -134,11 +135,24 @@ export class ManifestStore {
     return readManifest(bytes, mediaType, digest);
   }
 
+  /** All manifests of a repository, tagged or not. */
+  async all(repository: RepositoryPath): Promise<readonly StoredManifest[]> {
+    const found: StoredManifest[] = [];
+    for (const algorithm of await this.#tree.list(manifestDirectory(repository))) {
+      for (const hex of await this.#tree.list(`${manifestDirectory(repository)}/${algorithm}`)) {
+        const digest = `${algorithm}:${hex}`;
+        const manifest = isDigest(digest) ? await this.get(repository, digest) : undefined;
+        if (manifest) found.push(manifest);
+      }
+    }
+    return found;
+  }
+
   async has(repository: RepositoryPath, digest: Digest): Promise<boolean> {
     return (await this.#tree.size(manifestLink(repository, digest))) !== undefined;
   }
 
-  /** Keeps a manifest byte for byte, under its digest and, last of all, under a tag. */
+  /** Stores a manifest byte for byte under its digest and, last, under a tag. */
   async put(repository: RepositoryPath, manifest: StoredManifest, tag?: Tag): Promise<void> {
     const {digest, mediaType, subject} = manifest;
     await this.#tree.store(contentFile(digest), manifest.bytes);
@@ -147,7 +161,7 @@ export class ManifestStore {
     if (tag !== undefined) await this.#tree.store(tagFile(repository, tag), Buffer.from(digest));
   }
 
-  /** Deletes a manifest with all its tags. False: it was not there. */
+  /** Deletes a manifest with all its tags. @returns whether it existed */
   async delete(repository: RepositoryPath, digest: Digest): Promise<boolean> {
     const manifest = await this.get(repository, digest);
     if (!manifest) return false;
@@ -159,7 +173,7 @@ export class ManifestStore {
     return this.#tree.remove(manifestLink(repository, digest));
   }
 
-  /** What a tag points to; undefined: there is no such tag. */
+  /** The digest of a tag; undefined: no such tag. */
   async resolve(repository: RepositoryPath, tag: Tag): Promise<Digest | undefined> {
     const text = await this.#text(tagFile(repository, tag));
     return text !== undefined && isDigest(text) ? text : undefined;
@@ -169,12 +183,17 @@ export class ManifestStore {
     return this.#tree.remove(tagFile(repository, tag));
   }
 
+  /** Whether the repository has, or had, a tag. */
+  async hadTags(repository: RepositoryPath): Promise<boolean> {
+    return (await this.#tree.list(repositoryDirectory(repository))).includes('_tags');
+  }
+
   /** All tags in lexical order. */
   async tags(repository: RepositoryPath): Promise<readonly Tag[]> {
     return (await this.#tree.list(tagDirectory(repository))).filter(isTag).sort();
   }
 
-  /** What refers to `subject`, as a referrers list shows it (distribution-spec, "Listing Referrers"). */
+  /** The manifests that refer to `subject` (distribution-spec, "Listing Referrers"). */
   async referrers(repository: RepositoryPath, subject: Digest): Promise<readonly Referrer[]> {
     const names = [...(await this.#tree.list(referrerDirectory(repository, subject)))].sort();
     const found: Referrer[] = [];

@@ -17,20 +17,20 @@ import {makeSigningKey, type SigningKey} from './signing-key.ts';
 
 export interface TokenOptions {
   readonly users: readonly User[];
-  /** What may be done without credentials. Default: nothing. */
+  /** Permissions without credentials. Default: none. */
   readonly anonymous?: readonly Grant[];
-  /** Default: 300, as GitLab's. */
+  /** Default: 300, as in GitLab. */
   readonly tokenLifeSeconds?: number;
-  /** How long after its end a token is still taken. Default: 60, as GitLab's. */
+  /** How long an expired token is still accepted. Default: 60, as in GitLab. */
   readonly leewaySeconds?: number;
-  /** Default: `container_registry`, as GitLab's. */
+  /** Default: `container_registry`, as in GitLab. */
   readonly service?: string;
   readonly issuer?: string;
   /** The time in ms, for tests. */
   readonly clock?: () => number;
 }
 
-/** Hands out tokens in GitLab's manner, and reads them again. */
+/** Issues tokens as GitLab does, and verifies them. */
 export class TokenService {
   readonly service: string;
   readonly issuer: string;
@@ -50,9 +50,9 @@ export class TokenService {
   }
 
   /**
-   * `GET /jwt/auth?service=…&scope=…&scope=…`, as GitLab answers it (jwt_controller.rb,
-   * container_registry_authentication_service.rb): actions that are not granted are missing from the token, and the
-   * token alone is sent, without `expires_in`.
+   * `GET /jwt/auth?service=…&scope=…&scope=…` (GitLab: app/controllers/jwt_controller.rb,
+   * app/services/auth/container_registry_authentication_service.rb): actions that are not granted are missing from the
+   * token, and the response contains only the token, without `expires_in`.
    * @throws Refusal UNAUTHORIZED, DENIED
    */
   async answer({method, query, headers}: Exchange): Promise<Reply> {
@@ -67,7 +67,7 @@ export class TokenService {
     return jsonReply(200, {token: this.#signer.sign(claims, life)});
   }
 
-  /** What a token says; undefined: it is not valid, or not any more. */
+  /** The claims of a token; undefined: it is invalid or expired. */
   verify(token: string): TokenClaims | undefined {
     const claims = this.#signer.verify(token);
     return claims?.service === this.service && claims.issuer === this.issuer ? claims : undefined;
@@ -91,7 +91,7 @@ export class TokenService {
   }
 }
 
-/** What a token says besides its times (distribution, docs/spec/auth/jwt.md). */
+/** The claims of a token, without its times (distribution: docs/spec/auth/jwt.md). */
 export interface TokenClaims {
   readonly issuer: string;
   readonly service: string;
@@ -114,27 +114,27 @@ const payloadSchema = z.object({
   ),
 });
 
-/** Signatures of JWS are the two numbers side by side, not DER (RFC 7518, 3.4). */
+/** A signature of JWS consists of two concatenated numbers, not of DER (RFC 7518, 3.4). */
 const ENCODING = {dsaEncoding: 'ieee-p1363'} as const;
 
-/** GitLab dates a token a little back, for registries whose clock is behind (JSONWebToken::Token). */
+/** GitLab antedates a token, for registries whose clock is slow (lib/json_web_token/token.rb). */
 const NOT_BEFORE_SECONDS = 5;
 
-/** How many tokens a signer remembers. */
+/** The number of tokens that a signer remembers. */
 const REMEMBERED = 1000;
 
 type TokenPayload = z.infer<typeof payloadSchema>;
 
-/** Signs tokens with a key of its own, and reads them again. */
+/** Signs tokens with its own key, and verifies them. */
 export class TokenSigner {
   readonly key: SigningKey = makeSigningKey();
   readonly #leewaySeconds: number;
   readonly #clock: () => number;
-  /** Tokens with a valid signature, the oldest first: to check one takes longer than most answers, and clients send it with each request. */
+  /** Tokens with a valid signature, oldest first. Verification takes longer than most responses, and clients send a token with each request. */
   readonly #genuine = new Map<string, TokenPayload>();
 
   /**
-   * @param leewaySeconds how long before its time and after its end a token is taken
+   * @param leewaySeconds the tolerated difference of the clocks
    * @param clock the time in ms
    */
   constructor(leewaySeconds: number, clock: () => number) {
@@ -153,7 +153,7 @@ export class TokenSigner {
     return `${signed}.${signature.toString('base64url')}`;
   }
 
-  /** What a token says; undefined: this signer did not sign it, or it is not valid now. */
+  /** The claims of a token; undefined: signed by another key, expired, or not valid yet. */
   verify(token: string): TokenClaims | undefined {
     const payload = this.#genuine.get(token) ?? this.#check(token);
     if (payload === undefined) return undefined;
@@ -164,7 +164,7 @@ export class TokenSigner {
     return {issuer, service, subject, access};
   }
 
-  /** Checks the signature. The header is not looked at: there is one key and one algorithm. */
+  /** Verifies the signature. The header is ignored: there is one key and one algorithm. */
   #check(token: string): TokenPayload | undefined {
     const [header, payload, signature, ...more] = token.split('.');
     if (header === undefined || payload === undefined || signature === undefined || more.length > 0)
@@ -184,7 +184,7 @@ function encode(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-/** A stand-alone token service, for a registry in another process. */
+/** A token service of its own, for a registry in another process. */
 export interface TokenServer extends AsyncDisposable {
   /** For REGISTRY_AUTH_TOKEN_REALM. */
   readonly realm: string;
@@ -198,7 +198,7 @@ export interface TokenServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** @param options.port default: a free one */
+/** @param options.port default: a free port */
 export async function startTokenServer(
   options: TokenOptions & {readonly port?: number},
 ): Promise<TokenServer> {

@@ -9,7 +9,7 @@ import {
   type Reply,
 } from './exchange.ts';
 import type {Slice} from './file-tree.ts';
-import {isRepositoryPath} from './names.ts';
+import {isDigest, isRepositoryPath} from './names.ts';
 import type {Caller, Registry} from './registry.ts';
 import {checkedDigest, type RouteOf} from './route.ts';
 
@@ -22,15 +22,13 @@ export async function answerUploads(
   {repository}: RouteOf<'uploads'>,
   caller: Caller,
 ): Promise<Reply> {
-  if (exchange.method !== 'POST') throw methodRefused(exchange);
   const {storage, flavour} = registry;
-  const mount = exchange.query.get('mount');
-  if (mount !== null) {
-    const digest = checkedDigest(mount);
-    if (await canMount(registry, digest, exchange.query.get('from'), caller)) {
-      await storage.blobs.link(repository, digest);
-      return created(exchange, repository, digest);
-    }
+  if (exchange.method === 'GET' || exchange.method === 'HEAD') throw uploadUnknown();
+  if (exchange.method !== 'POST') throw methodRefused('DELETE, GET, HEAD, PATCH, POST, PUT');
+  const mounted = await mountSource(registry, exchange.query, caller);
+  if (mounted !== undefined) {
+    await storage.blobs.link(repository, mounted);
+    return created(exchange, repository, mounted);
   }
   const digest = flavour.singlePost ? exchange.query.get('digest') : null;
   const wanted = digest === null ? undefined : checkedDigest(digest);
@@ -41,7 +39,7 @@ export async function answerUploads(
   return commit(registry, exchange, route, wanted);
 }
 
-/** `/v2/<name>/blobs/uploads/<id>`: one at a time may write to an upload. */
+/** `/v2/<name>/blobs/uploads/<id>`: one request at a time may write to an upload. */
 export async function answerUpload(
   registry: Registry,
   exchange: Exchange,
@@ -49,24 +47,24 @@ export async function answerUpload(
 ): Promise<Reply> {
   const {storage, flavour} = registry;
   const {repository, id} = route;
-  const size = await storage.uploads.size(repository, id);
-  if (size === undefined) throw uploadUnknown(id);
-  const offset = decodeUploadState(exchange.query.get('_state'), id);
-  if (offset === undefined || (flavour.losesCutUploads && offset !== size))
-    throw refusal(404, 'BLOB_UPLOAD_INVALID', 'the _state of the upload is not valid');
+  const offset = decodeUploadState(exchange.query.get('_state'), route);
+  if (offset === undefined) throw uploadInvalid();
+  const size = await sizeOf(registry, route);
+  if (flavour.losesCutUploads && offset !== size) throw uploadInvalid();
   switch (exchange.method) {
     case 'GET':
     case 'HEAD':
       return underWay(204, exchange, route, size);
     case 'PATCH':
-      return storage.uploads.exclusively(id, () => appendChunk(registry, exchange, route));
+      return storage.uploads.exclusively(id, () => appendChunk(registry, exchange, route, offset));
     case 'PUT':
-      return storage.uploads.exclusively(id, () => closeUpload(registry, exchange, route));
+      return storage.uploads.exclusively(id, () => closeUpload(registry, exchange, route, offset));
     case 'DELETE':
+      if (offset !== size) throw outdated();
       await storage.uploads.cancel(repository, id);
       return emptyReply(204, {'docker-upload-uuid': id});
     default:
-      throw methodRefused(exchange);
+      throw methodRefused('DELETE, GET, HEAD, PATCH, POST, PUT');
   }
 }
 
@@ -74,11 +72,23 @@ async function appendChunk(
   registry: Registry,
   exchange: Exchange,
   route: UploadRoute,
+  offset: number,
 ): Promise<Reply> {
   const before = await sizeOf(registry, route);
+  if (offset !== before) throw outdated();
+  const type = exchange.headers['content-type'];
+  // GitLab container registry: registry/handlers/blobupload.go, `PatchBlobData`, which classifies neither error.
+  if (type !== undefined && type !== 'application/octet-stream')
+    throw refusal(500, 'UNKNOWN', 'unknown error', {});
+  const range = exchange.headers['content-range'];
+  if (range !== undefined) {
+    const chunk = parseChunkRange(range);
+    if (chunk === undefined) throw refusal(500, 'UNKNOWN', 'unknown error', 'invalid range');
+    if (chunk.start !== before) throw rangeInvalid();
+  }
   await append(registry, exchange, route);
   const size = await sizeOf(registry, route);
-  // Only what follows can tell whether it was the last.
+  // Only the requests that follow can show whether this chunk was the last.
   if (size > before && size - before < registry.flavour.minChunk)
     registry.storage.uploads.addNoMore(route.id);
   return underWay(202, exchange, route, size);
@@ -88,59 +98,75 @@ async function closeUpload(
   registry: Registry,
   exchange: Exchange,
   route: UploadRoute,
+  offset: number,
 ): Promise<Reply> {
+  if (offset !== (await sizeOf(registry, route))) throw outdated();
   const digest = checkedDigest(exchange.query.get('digest') ?? '');
   await append(registry, exchange, route);
   return commit(registry, exchange, route, digest);
 }
 
-/** Appends the request's body to the upload, if its offset matches. */
-async function append(registry: Registry, exchange: Exchange, route: UploadRoute): Promise<void> {
-  const {repository, id} = route;
-  const size = await sizeOf(registry, route);
-  const progress = () => underWay(416, exchange, route, size).headers;
-  const {uploads} = registry.storage;
-  const length = checkChunk(exchange, id, size, uploads.isOver(id), progress);
-  await uploads.append(repository, id, exactly(exchange.body, length));
+/** Appends the request's body to the upload. */
+async function append(
+  {storage: {uploads}, flavour}: Registry,
+  {headers, body}: Exchange,
+  {repository, id}: UploadRoute,
+): Promise<void> {
+  const length = headers['content-length'];
+  const isEmpty = (length ?? '0') === '0' && headers['transfer-encoding'] === undefined;
+  // A chunk below the minimum must be the last one (distribution-spec, "Pushing a blob in chunks", which specifies no
+  // status for this).
+  if (uploads.isOver(id) && !isEmpty) throw rangeInvalid();
+  const range = parseChunkRange(headers['content-range'] ?? '');
+  const size = range && range.end - range.start;
+  if (size === undefined || !flavour.checksChunkSizes) return uploads.append(repository, id, body);
+  if (length !== undefined && Number(length) !== size)
+    throw refusal(400, 'SIZE_INVALID', 'provided length did not match content length');
+  await uploads.append(repository, id, exactly(body, size));
 }
 
 async function commit(
-  {storage}: Registry,
+  {storage, flavour}: Registry,
   exchange: Exchange,
   {repository, id}: UploadRoute,
   digest: Digest,
 ): Promise<Reply> {
-  if (!(await storage.uploads.commit(repository, id, digest))) {
+  const stored = await storage.uploads.commit(repository, id, digest, flavour.storesSha256);
+  if (stored === undefined)
     throw refusal(400, 'DIGEST_INVALID', 'provided digest did not match uploaded content', digest);
-  }
-  await storage.blobs.link(repository, digest);
-  return created(exchange, repository, digest);
+  await storage.blobs.link(repository, stored);
+  return created(exchange, repository, stored);
 }
 
+/** Bytes of the upload. @throws Refusal BLOB_UPLOAD_UNKNOWN */
 async function sizeOf({storage}: Registry, {repository, id}: UploadRoute): Promise<number> {
   const size = await storage.uploads.size(repository, id);
-  if (size === undefined) throw uploadUnknown(id);
+  if (size === undefined) throw uploadUnknown();
   return size;
 }
 
-/** Without `from` any repository will do that the caller may read (distribution-spec 1.1, `mount` without `from`). */
-async function canMount(
-  {storage}: Registry,
-  digest: Digest,
-  from: string | null,
+/**
+ * The blob that a request mounts; undefined: an upload has to be opened, as for a digest that is invalid (distribution:
+ * registry/handlers/blobupload.go, `StartBlobUpload`).
+ */
+async function mountSource(
+  {storage, flavour}: Registry,
+  query: URLSearchParams,
   caller: Caller,
-): Promise<boolean> {
+): Promise<Digest | undefined> {
+  const digest = query.get('mount') ?? '';
+  const from = query.get('from') ?? '';
+  if (!isDigest(digest) || (from === '' && !flavour.mountsFromAnywhere)) return undefined;
   const candidates =
-    from === null
+    from === ''
       ? (await storage.repositories()).filter((repository) => caller.mayPull(repository))
       : [from].filter(isRepositoryPath);
-  for (const repository of candidates) {
-    if ((await storage.blobs.size(repository, digest)) !== undefined) return true;
-  }
-  return false;
+  for (const repository of candidates)
+    if ((await storage.blobs.size(repository, digest)) !== undefined) return digest;
+  return undefined;
 }
 
-/** The one answer that tells the least size of a chunk (distribution-spec, "Pushing a blob in chunks"). */
+/** The only response with the minimum size of a chunk (distribution-spec, "Pushing a blob in chunks"). */
 function opened(registry: Registry, exchange: Exchange, route: UploadRoute): Reply {
   const {minChunk} = registry.flavour;
   const {status, headers} = underWay(202, exchange, route, 0);
@@ -148,18 +174,13 @@ function opened(registry: Registry, exchange: Exchange, route: UploadRoute): Rep
   return emptyReply(status, {...headers, ...announced});
 }
 
-function underWay(
-  status: number,
-  {origin}: Exchange,
-  {repository, id}: UploadRoute,
-  size: number,
-): Reply {
-  const path = `${origin}/v2/${repository}/blobs/uploads/${id}`;
+function underWay(status: number, {origin}: Exchange, route: UploadRoute, size: number): Reply {
+  const path = `${origin}/v2/${route.repository}/blobs/uploads/${route.id}`;
   return emptyReply(status, {
-    location: `${path}?_state=${encodeUploadState(id, size)}`,
-    // Of no bytes the last one is 0 as well: so says every registry of the distribution family.
+    location: `${path}?_state=${encodeUploadState(route, size)}`,
+    // For no bytes, too, registries of the distribution family send 0-0.
     range: `0-${Math.max(size - 1, 0)}`,
-    'docker-upload-uuid': id,
+    'docker-upload-uuid': route.id,
   });
 }
 
@@ -170,79 +191,51 @@ function created({origin}: Exchange, repository: RepositoryPath, digest: Digest)
   });
 }
 
-function uploadUnknown(id: string): Refusal {
-  return refusal(404, 'BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry', id);
+function uploadUnknown(): Refusal {
+  return refusal(404, 'BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry', {});
+}
+
+function uploadInvalid(): Refusal {
+  return refusal(404, 'BLOB_UPLOAD_INVALID', 'blob upload invalid', {});
+}
+
+/** A client that sends to an outdated Location. The response does not contain the offset: the client has to query it. */
+function outdated(): Refusal {
+  return refusal(416, 'RESUMABLE_BLOB_UPLOAD_INVALID', 'resumable blob upload invalid');
+}
+
+function rangeInvalid(): Refusal {
+  return refusal(416, 'CONTENT_RANGE_INVALID', 'invalid content range');
 }
 
 /**
- * The `_state` in an upload's Location: which upload, and how many bytes it had. Clients must take it for opaque;
- * it detects clients that resume with an outdated Location, as in GitLab's registry (handlers/blobupload.go).
+ * The `_state` in an upload's Location: repository, upload, and its size at that time. Clients must not interpret it;
+ * it detects clients that resume with an outdated Location, as in GitLab's registry (registry/handlers/hmac.go).
  */
-function encodeUploadState(id: string, offset: number): string {
-  return Buffer.from(`${id}:${offset}`).toString('base64url');
+function encodeUploadState({repository, id}: UploadRoute, offset: number): string {
+  return Buffer.from(`${repository}:${id}:${offset}`).toString('base64url');
 }
 
 /** The offset; undefined: not a state of this upload. */
-function decodeUploadState(state: string | null, id: string): number | undefined {
-  const [found, offset] = Buffer.from(state ?? '', 'base64url')
-    .toString()
-    .split(':');
-  return found === id && offset !== undefined && /^\d{1,15}$/.test(offset)
-    ? Number(offset)
-    : undefined;
-}
-
-/**
- * Checks that a chunk matches the offset of the upload: its `_state`, its Content-Range and its length.
- * @param size bytes the upload has
- * @param isOver whether its last chunk came, as one must be that is smaller than the minimum that was announced
- *   (distribution-spec, "Pushing a blob in chunks"; it names no status for it, so the one for what is out of order)
- * @param progress the headers that tell the client the current offset
- * @returns the bytes that the body must have; undefined: any number
- * @throws Refusal
- */
-function checkChunk(
-  {headers, query}: Exchange,
-  id: string,
-  size: number,
-  isOver: boolean,
-  progress: () => Reply['headers'],
+function decodeUploadState(
+  state: string | null,
+  {repository, id}: UploadRoute,
 ): number | undefined {
-  const type = headers['content-type'];
-  if (type !== undefined && type !== 'application/octet-stream')
-    throw refusal(400, 'BLOB_UPLOAD_INVALID', 'bad Content-Type', type);
-  if (decodeUploadState(query.get('_state'), id) !== size) {
-    const message = 'upload offset mismatch: query the offset and resume';
-    throw refusal(416, 'RESUMABLE_BLOB_UPLOAD_INVALID', message, undefined, progress());
-  }
-  const contentRange = headers['content-range'];
-  const length = headers['content-length'];
-  const isEmpty = (length ?? '0') === '0' && headers['transfer-encoding'] === undefined;
-  if (isOver && !isEmpty) {
-    const message =
-      'the previous chunk was smaller than OCI-Chunk-Min-Length and therefore the last';
-    throw refusal(416, 'CONTENT_RANGE_INVALID', message, contentRange, progress());
-  }
-  if (contentRange === undefined) return undefined;
-  const range = parseChunkRange(contentRange);
-  if (range?.start !== size) {
-    const message = `the range must start at ${size}`;
-    throw refusal(416, 'CONTENT_RANGE_INVALID', message, contentRange, progress());
-  }
-  if (length !== undefined && Number(length) !== range.end - range.start)
-    throw refusal(400, 'SIZE_INVALID', 'Content-Length and Content-Range differ', contentRange);
-  return range.end - range.start;
+  const text = Buffer.from(state ?? '', 'base64url').toString();
+  const start = `${repository}:${id}:`;
+  const offset = text.startsWith(start) ? text.slice(start.length) : '';
+  return /^\d{1,15}$/.test(offset) ? Number(offset) : undefined;
 }
 
 /**
- * Passes a body on as far as it may go.
- * @throws Refusal SIZE_INVALID where it is longer or shorter; what came until then was passed on
+ * Passes on a body of `length` bytes.
+ * @throws Refusal SIZE_INVALID if it is longer or shorter, after the bytes up to there were passed on
  */
 async function* exactly(
   body: AsyncIterable<Uint8Array>,
-  length: number | undefined,
+  length: number,
 ): AsyncGenerator<Uint8Array> {
-  let missing = length ?? Number.POSITIVE_INFINITY;
+  let missing = length;
   for await (const chunk of body) {
     if (chunk.byteLength > missing) {
       if (missing > 0) yield chunk.subarray(0, missing);
@@ -251,14 +244,12 @@ async function* exactly(
     missing -= chunk.byteLength;
     yield chunk;
   }
-  if (length !== undefined && missing > 0)
-    throw refusal(400, 'SIZE_INVALID', `the body is shorter than ${length} bytes`);
+  if (missing > 0) throw refusal(400, 'SIZE_INVALID', `the body is shorter than ${length} bytes`);
 }
 
-/** `Content-Range: <start>-<end>` of a chunk that is being pushed, which has no unit (distribution-spec, "Pushing a blob in chunks"). */
+/** The Content-Range of a chunk, `<start>-<end>` without a unit (distribution-spec, "Pushing a blob in chunks"). */
 function parseChunkRange(header: string): Slice | undefined {
-  const [, first, last] =
-    /^(?:bytes[ =])?(\d{1,15})-(\d{1,15})(?:\/(?:\d+|\*))?$/.exec(header) ?? [];
-  if (first === undefined || last === undefined || Number(last) < Number(first)) return undefined;
+  const [, first, last] = /^(\d{1,15})-(\d{1,15})$/.exec(header) ?? [];
+  if (first === undefined || last === undefined) return undefined;
   return {start: Number(first), end: Number(last) + 1};
 }

@@ -6,7 +6,7 @@ import {tempDirectory} from '../support/temp.ts';
 const STEP: JournalEntry = {type: 'step', id: 's', outcome: 'done'};
 const END: JournalEntry = {type: 'end', result: 'done', at: '2026-01-01T00:00:00.000Z'};
 
-test('lines that come while the disk is busy are all there, in their order', async () => {
+test('lines added while the disk is busy are all written, in order', async () => {
   await using temp = await tempDirectory();
   const file = temp.join('j');
   const {writer} = await JournalWriter.open(file);
@@ -18,7 +18,7 @@ test('lines that come while the disk is busy are all there, in their order', asy
   expect(await readJournal(file)).toEqual(steps);
 });
 
-test('notes stand before what is appended after them, and are there when the journal is closed', async () => {
+test('notes precede later entries, and are written when the journal is closed', async () => {
   await using temp = await tempDirectory();
   const file = temp.join('j');
   const {writer} = await JournalWriter.open(file);
@@ -30,7 +30,7 @@ test('notes stand before what is appended after them, and are there when the jou
   expect(await readJournal(file)).toEqual([STEP, END, STEP]);
 });
 
-test('a note is written although nothing comes after it', async () => {
+test('a note is written even if no entry follows', async () => {
   await using temp = await tempDirectory();
   const file = temp.join('j');
   const {writer} = await JournalWriter.open(file);

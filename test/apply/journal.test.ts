@@ -1,20 +1,19 @@
 import {readFile, rm} from 'node:fs/promises';
 import {describe, expect, test} from 'vitest';
 import type {JournalEntry} from '../../src/apply/journal-file.ts';
-import {openJournal} from '../../src/apply/journal.ts';
+import {type JournalOptions, openJournal} from '../../src/apply/journal.ts';
 import {Redactor} from '../../src/http/redaction.ts';
 import {digestOf} from '../../src/model/digest.ts';
 import type {Tag} from '../../src/model/reference.ts';
 import {tempDirectory} from '../support/temp.ts';
 
+function optionsFor(file: string): JournalOptions {
+  return {file, plan: digestOf('plan'), now: () => new Date(0), redactor: new Redactor()};
+}
+
 test('an upload is remembered with the least chunk that it takes', async () => {
   await using temp = await tempDirectory();
-  const options = {
-    file: temp.join('j'),
-    plan: digestOf('plan'),
-    now: () => new Date(0),
-    redactor: new Redactor(),
-  };
+  const options = optionsFor(temp.join('j'));
   const digest = digestOf('blob');
   const to = 'registry.example.com/app';
   const upload = {digest, location: '/v2/app/blobs/uploads/1', offset: 7, minChunk: 5_242_880};
@@ -28,12 +27,7 @@ test('an upload is remembered with the least chunk that it takes', async () => {
 
 test('a run that was halted and lost its lock writes nothing more', async () => {
   await using temp = await tempDirectory();
-  const options = {
-    file: temp.join('j'),
-    plan: digestOf('plan'),
-    now: () => new Date(0),
-    redactor: new Redactor(),
-  };
+  const options = optionsFor(temp.join('j'));
   await using journal = await openJournal(options);
   // Another process took the lock away.
   await rm(temp.join('j.lock'), {recursive: true});

@@ -8,7 +8,7 @@ const FROM = 'from/app' as RepositoryPath;
 const MIN_CHUNK = 100 * KiB;
 const SIZE = 5 * CHUNK + 10;
 
-it('a registry that wants large chunks, and says so once, gets them after a restart too', async () => {
+it('a minimum chunk size that a registry announced once is also used after a restart', async () => {
   await using rig = await CopyRig.start({minChunk: MIN_CHUNK});
   await storeImage(rig.source.storage, FROM, 'v1', [someBytes(SIZE)]);
   const plan = await rig.plan(FROM, 'to/app');

@@ -13,7 +13,7 @@ import {transship} from '../support/transship.ts';
 /** Nothing answers there; nothing is asked, either. */
 const TO = '127.0.0.1:1/to';
 
-describe('what cannot be meant is refused with 64, before any request', () => {
+describe('contradictory arguments are refused with 64, before any request', () => {
   test.each([
     ['an unknown command', ['cpoy', 'a', 'b'], 'USAGE', "'cpoy'"],
     ['an unknown flag', ['copy', '--plattform', 'x', 'a', 'b'], 'USAGE', "'--plattform'"],
@@ -151,7 +151,7 @@ describe('files that cannot be used', () => {
     expect(await readdir(temp.path)).toEqual(['directory']);
   });
 
-  test('a plan goes into a pipe as it is, and the pipe stays', async () => {
+  test('a plan is written to a pipe, which is kept', async () => {
     await using temp = await tempDirectory();
     await using sandbox = await startSandbox();
     await loadLayout(sandbox.storage, layoutDirectory('helm'), 'a' as RepositoryPath);

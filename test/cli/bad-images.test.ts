@@ -117,7 +117,7 @@ test('an image without a config, which registries and clients take, is copied', 
   expect(await blobs.size(repository, layers[0]?.digest as Digest)).toBe(layers[0]?.size);
 });
 
-describe('an image that is not whole', () => {
+describe('an incomplete image', () => {
   test('an index without one of its manifests', async () => {
     const {digest, bytes} = await pushImage(source.url, repository, 'child');
     const index = JSON.stringify({
@@ -257,7 +257,7 @@ async function pushForeign() {
 }
 
 describe('an image with a layer that only its URL has', () => {
-  test('is copied where the destination takes it', async () => {
+  test('is copied if the destination accepts it', async () => {
     await pushForeign();
     expect((await copy(':windows')).code).toBe(0);
     expect(await tagsThere()).toEqual(['windows']);
@@ -286,7 +286,7 @@ test('tags with invalid names are left out, with a note', async () => {
   expect(await tagsThere()).toEqual(['good']);
 });
 
-test('what the destination refuses for good is tried once, and its words are told', async () => {
+test('a permanent refusal by the destination is not retried, and its message is reported', async () => {
   const words = 'the storage quota is used up';
   const refuse: Intercept = async ({method, route}, next) => {
     if (method !== 'PUT' || route.kind !== 'manifest') return next();

@@ -115,7 +115,7 @@ function refusing(times: number, asking: Record<string, string> = {}) {
 describe('a registry that wants fewer requests', () => {
   const retry = {...DEFAULT_RETRY, baseMs: 1, capMs: 1, budgetMs: 2000};
 
-  test('without a word for how long is waited for, and each attempt told', async () => {
+  test('without a duration is waited for, and each attempt is reported', async () => {
     await using server = await refusing(8);
     const {code, stderr} = await transship(
       ['copy', `${server.host}/good`, `${sandbox.host}/limited`],
@@ -145,7 +145,7 @@ describe('a registry that wants fewer requests', () => {
   });
 });
 
-describe('what is asked for is not there', () => {
+describe('the requested content does not exist', () => {
   test.each([
     ['repository', '/none', 'REPOSITORY_NOT_FOUND', '/none'],
     ['tag', '/good:none', 'TAG_NOT_FOUND', '/good:none'],
@@ -159,7 +159,7 @@ describe('what is asked for is not there', () => {
   });
 });
 
-test('a credential helper that fails is named, with its words', async () => {
+test('a failing credential helper is named, with its message', async () => {
   await using helpers = await credentialHelpers();
   await helpers.add('broken', 'echo "the keyring is locked" >&2; exit 3');
   await using temp = await tempDirectory();

@@ -190,7 +190,7 @@ describe('the screen', () => {
     expect(frame()[0]).toMatch(/ 0% {2}0 B of 64\.0 MiB/);
   });
 
-  test('loses blobs that have come; small ones have no line', async () => {
+  test('removes finished blobs; small ones have no line', async () => {
     const report = await open();
     report(started(20 * MiB));
     report(begins(one, 10 * MiB));
@@ -204,7 +204,7 @@ describe('the screen', () => {
     ]);
   });
 
-  test('knows that time passes while nothing comes', async () => {
+  test('updates the time while no bytes arrive', async () => {
     const report = await open();
     report(started(10 * MiB));
     report(at(one, 0, 10 * MiB));
@@ -216,7 +216,7 @@ describe('the screen', () => {
     expect(stripVTControlCharacters(written)).toContain(' 50%  5.0 of 10.0 MiB  0 B/s');
   });
 
-  test('goes by images where no bytes travel', async () => {
+  test('shows images if no bytes are copied', async () => {
     const report = await open();
     report(started(0, 4));
     report({type: 'step-ended', step: 'a', outcome: 'done'});
@@ -236,7 +236,7 @@ describe('the screen', () => {
     expect(frame()).toEqual([]);
   });
 
-  test('says in words who wants to be left alone, counts images and not what belongs to them', async () => {
+  test('names hosts that are waited for, and counts images without their attachments', async () => {
     await busy({columns: 80, rows: 24});
     const [, images, wait] = frame();
     expect(images).toMatch(/^1 of 40 images done, 39 left, 1 retry, /);
@@ -332,13 +332,13 @@ describe('above the screen', () => {
     );
   });
 
-  test('stands what is said before anything is drawn', async () => {
+  test('accepts messages before the first frame', async () => {
     const report = await open();
     report({type: 'notice', code: 'X', message: 'first words'});
     expect(written).toBe('note: first words\n');
   });
 
-  test('stands the state, when it is asked for by a signal', async () => {
+  test('accepts a request for the state by a signal', async () => {
     await busy({columns: 80, rows: 10});
     frame();
     written = '';

@@ -68,7 +68,7 @@ test('each image is a test case, and a failure has its code and its hint', async
   ]);
 });
 
-test('drift is a failure; what was not begun is skipped', async () => {
+test('drift is a failure; steps that were not started are skipped', async () => {
   await using source = await startSandbox();
   await using temp = await tempDirectory();
   await storeImage(source.storage, 'app' as RepositoryPath, 'v1', LAYER);

@@ -86,7 +86,7 @@ describe('show --comment', () => {
     expect(again).toMatchObject({id: note?.id, body: expect.stringContaining('/another:v1')});
   });
 
-  test('has one note for each name of a plan, and leaves those of others alone', async () => {
+  test('has one note for each name of a plan, and does not change others', async () => {
     await comment(await plan('acme'));
     await comment(await plan('other'));
     expect(await notes()).toHaveLength(2);
@@ -101,7 +101,7 @@ describe('show --comment', () => {
     expect(all[2]?.body).toBe(`> ${first?.body}`);
   });
 
-  test('leaves one note where several jobs write it at once', async () => {
+  test('leaves one note if several jobs write it concurrently', async () => {
     const file = await plan('acme');
     const runs = await Promise.all([1, 2, 3].map(() => comment(file)));
     expect(runs.map(({code}) => code)).toEqual([0, 0, 0]);
@@ -113,7 +113,7 @@ describe('show --comment', () => {
     ['a token that only reads', {GITLAB_TOKEN: 'bot-read'}, 'TOKEN_SCOPE_MISSING', 'api'],
     ['a token of a guest', {GITLAB_TOKEN: 'guest-api'}, '', '404'],
     ['a token that is revoked', {GITLAB_TOKEN: 'gone'}, 'UNAUTHORIZED', ''],
-  ])('with %s says so, and fails nothing', async (_what, token, code, words) => {
+  ])('with %s is reported, without a failure', async (_what, token, code, words) => {
     const file = await plan('acme');
     const run = await comment(file, job(token));
     expect(run.code).toBe(0);

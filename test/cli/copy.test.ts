@@ -136,7 +136,7 @@ describe('filters', () => {
     expect(run.stderr).toContain('[USAGE]');
   });
 
-  test('--platform gives the tag an index of what was chosen, and says so', async () => {
+  test('--platform makes an index of the chosen platforms, and reports it', async () => {
     await load('busybox');
     const run = await copy([':1.35', ''], '--platform', 'linux/arm64', '--platform', 'linux/amd64');
     expect(run.code).toBe(0);
@@ -205,7 +205,7 @@ describe('filters', () => {
 describe('a single image', () => {
   const {tags} = corpus.busybox;
 
-  test('keeps its tag, and nothing else comes along', async () => {
+  test('keeps its tag, without other content', async () => {
     await load('busybox');
     expect((await copy([':latest', ''])).code).toBe(0);
     expect(await tagsAt(destination)).toEqual(['latest']);
@@ -236,7 +236,7 @@ describe('a single image', () => {
   });
 });
 
-describe('what belongs to an image goes with it', () => {
+describe('attachments of an image are copied with it', () => {
   test('signatures by tag, also those of a child', async () => {
     const tags = await load('signed');
     expect((await copy([':1.0', ''])).code).toBe(0);

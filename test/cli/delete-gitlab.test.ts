@@ -50,7 +50,7 @@ describe.each(['metadata-db', 'legacy'] as const)('GitLab in mode %s', (mode) =>
     expect(await tagsAt(gitlab)).toEqual(['v1']);
   });
 
-  test('goes by the time of the push where it is known', async () => {
+  test('uses the time of the push if it is known', async () => {
     let now = Date.parse('2026-01-01T00:00:00Z');
     await using gitlab = await startGitLabSandbox({seed, mode, clock: () => now});
     await using temp = await tempDirectory();

@@ -120,7 +120,7 @@ describe('plan delete of many repositories', () => {
     expect(run.stdout).toContain('team/a:dev-1');
   });
 
-  test('is reviewed by repository: what goes, what stays and why', async () => {
+  test('is reviewed by repository: deleted and kept tags, with reasons', async () => {
     const file = temp.join('review.plan.json');
     for (let at = 0; at < 30; at++)
       await storeImage(registry.storage, 'many/x' as RepositoryPath, `t${at}`, [Buffer.from('x')]);

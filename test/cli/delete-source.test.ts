@@ -184,7 +184,7 @@ describe('copy --delete-source', () => {
     expect(await source.storage.manifests.resolve(repository, 'a' as Tag)).toBe(digest);
   });
 
-  test('puts a manifest back without its tag where somebody pushed that meanwhile', async () => {
+  test('puts a manifest back without its tag if that was pushed meanwhile', async () => {
     const digest = await store('a');
     let fresh: Digest | undefined;
     meanwhile = async (at, {method, route}) => {
@@ -232,7 +232,7 @@ describe('copy --delete-source', () => {
     expect(await tagsAt(source)).toEqual(['b']);
   });
 
-  test('keeps the whole index where only some platforms are copied', async () => {
+  test('keeps the complete index if only some platforms are copied', async () => {
     const base = `http://${source.host}`;
     const arm = await pushImage(base, repository, 'arm', {layers: [Buffer.from('arm')]});
     const amd = await pushImage(base, repository, 'amd', {layers: [Buffer.from('amd')]});
@@ -311,7 +311,7 @@ describe('a plan that deletes at the source', () => {
     expect((await transship(['verify', file])).code).toBe(0);
   });
 
-  test('keeps what was pushed to the source after planning, and deletes the others', async () => {
+  test('keeps tags pushed to the source after planning, and deletes the others', async () => {
     await using temp = await tempDirectory();
     const file = temp.join('move.plan.json');
     await store('a');

@@ -37,7 +37,7 @@ async function start() {
   };
 }
 
-test('what was planned by sha512 is no drift where the destination names it by sha256', async () => {
+test('an image planned by sha512 is not drift if the destination reports sha256', async () => {
   await using at = await start();
   expect((await transship(['plan', 'copy', at.from, at.to, '--out', at.plan])).code).toBe(0);
   expect((await transship(['apply', at.plan])).code).toBe(0);
@@ -53,7 +53,7 @@ test('what was planned by sha512 is no drift where the destination names it by s
   expect((await transship(['verify', at.plan])).code).toBe(2);
 });
 
-test('a digest that is named by another algorithm than it is asked for by is compared by its bytes', async () => {
+test('a digest of another algorithm than the requested one is compared by content', async () => {
   await using at = await start();
   for (const what of ['new', 'there already']) {
     const run = await transship(['copy', `${at.from}@${at.sha256}`, `${at.to}:1`]);

@@ -46,7 +46,7 @@ const checksOf = (findings: readonly Finding[], result: Finding['result']) =>
   findings.filter((one) => one.result === result).map(({check}) => check);
 
 describe('doctor', () => {
-  test('finds nothing wrong with a whole registry, and leaves nothing behind', async () => {
+  test('finds nothing wrong with a healthy registry, and leaves no content', async () => {
     await storeImage(sandbox.storage, repository, 'v1', [Buffer.from('a layer')]);
     await storeImage(sandbox.storage, repository, 'v2', [Buffer.from('another')]);
     const found = await doctor(`${sandbox.host}/${repository}`, ['--write']);
@@ -102,7 +102,7 @@ describe('doctor', () => {
     expect(JSON.stringify(found.findings)).not.toContain('ada-password');
   });
 
-  test('looks at an instance of GitLab, a project, and its registry', async () => {
+  test('examines a GitLab instance, a project, and its registry', async () => {
     let version = '18.9.2';
     await using gitlab = await startGitLabSandbox({
       seed: parseSeed({
@@ -221,7 +221,7 @@ describe('doctor', () => {
     ]);
   });
 
-  test('tells what a token allows and how long it lives, and not the token', async () => {
+  test('reports scopes and lifetime of a token, but not the token', async () => {
     const everything = [{repository: '**', actions: ['*']}] as const;
     const users = [{name: 'ada', password: 'ada-password', grants: everything}];
     await using guarded = await startSandbox({auth: {kind: 'token', users, tokenLifeSeconds: 30}});
@@ -243,7 +243,7 @@ describe('doctor', () => {
     expect(JSON.stringify(found.findings)).not.toMatch(/eyJ|ada-password/);
   });
 
-  test('pushes no tag where nothing can be deleted, and says so', async () => {
+  test('pushes no tag if the registry cannot delete it, and reports that', async () => {
     await storeImage(sandbox.storage, repository, 'v1', [Buffer.from('a layer')]);
     intercept = async ({method}, next) => (method === 'DELETE' ? emptyReply(405) : await next());
     const flags = ['--write', '--max-body', '1MiB'];
@@ -342,7 +342,7 @@ describe('doctor', () => {
     expect(markdown.stdout).toMatch(/\| pass \| `clock` \| \d+ s/);
   });
 
-  test('looks at the certificate, whether it is trusted or not', async () => {
+  test('examines the certificate, whether it is trusted or not', async () => {
     await using tls = await testAuthority();
     const {cert, key} = tls.server;
     const server = createServer({cert, key}, (_, response) => {

@@ -116,6 +116,17 @@ describe('indexes inside each other', () => {
     expect(run.stdout).toContain('1 image copied');
   });
 
+  test('that list each other many times do not multiply where tags are deleted', async () => {
+    const content = new Content();
+    let level = [content.index([])];
+    for (let depth = 0; depth < 10; depth++)
+      level = Array.from({length: 10}, (_, at) => content.index(level, {at, depth}));
+    await using source = await serve(content, {top: content.index(level)});
+    const run = await transship(['plan', 'delete', `${source.host}/app`, '--tag', '*']);
+    expect(run).toMatchObject({code: 0});
+    expect(source.requests.length).toBeLessThan(300);
+  });
+
   test('that list each other many times are read once each', async () => {
     const content = new Content();
     let pair = [content.index([], {n: 0}), content.index([], {n: 1})];
@@ -228,7 +239,7 @@ describe('JSON that is nested deep', () => {
     expect(error.message).toContain('nested deeper than 100 levels');
   });
 
-  test('in the words of a refusal is not told', async () => {
+  test('in the message of a refusal is not printed', async () => {
     await using source = await startHttpServer((_request, response) => {
       response.writeHead(403, {'content-type': 'application/json'});
       response.end(`{"errors":[{"code":"DENIED","detail":${deep(20_000)}}]}`);

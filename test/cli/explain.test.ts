@@ -98,7 +98,7 @@ describe('explain', () => {
     expect(first).toContain(word);
   });
 
-  test('knows every code of its own, alone and in an error that was pasted', async () => {
+  test('knows every code, alone and in a pasted error', async () => {
     const all = await explained('');
     expect(all.map(({about}) => about).toSorted()).toEqual(Object.keys(ERROR_CODES).toSorted());
     for (const {about, exit} of all)

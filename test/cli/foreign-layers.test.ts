@@ -106,7 +106,7 @@ function short(digest = ''): string {
 }
 
 describe('a foreign layer', () => {
-  test('stays where it is unless asked for', async () => {
+  test('is not copied unless requested', async () => {
     const plan = await transship(['plan', 'copy', `${source.host}/app:v1`, `${lenient.host}/left`]);
     expect(plan.stdout).toContain('only at the URLs in the manifest');
     expect(plan.stdout).toContain('--include-foreign');
@@ -164,7 +164,7 @@ describe('a foreign layer', () => {
     expect(run.stderr).toContain(image.digest);
   });
 
-  test('becomes an ordinary layer, in an index that says so', async () => {
+  test('becomes an ordinary layer; annotations name the original', async () => {
     const places = [`${source.host}/app:v1`, `${strict.host}/made/app`];
     const plan = await transship(['plan', 'copy', ...places, '--convert-foreign']);
     expect(await copy(strict, 'made/app', '--convert-foreign')).toMatchObject({code: 0});
@@ -201,7 +201,7 @@ describe('a foreign layer', () => {
     expect(again.stdout).toMatch(/1 already there|nothing to do/);
   });
 
-  test('of one platform is converted alone', async () => {
+  test('of one platform is converted without the others', async () => {
     const flags = ['--convert-foreign', '--platform', 'windows/amd64'];
     expect(await copy(strict, 'one/app', ...flags)).toMatchObject({code: 0});
     const {layers} = JSON.parse((await fetched(strict, 'one/app/manifests/v1')).toString()) as {

@@ -117,7 +117,7 @@ describe('plan delete --gitlab-policy', () => {
     expect(plan.skipped.map(({tag}) => tag ?? '').toSorted()).toEqual(left);
   });
 
-  test('says that a policy is disabled, and applies all the same', async () => {
+  test('reports that a policy is disabled, and applies it', async () => {
     await using gitlab = await startGitLabSandbox({
       seed: seedWith({enabled: false, name_regex: 'dev-.*'}),
       mode: 'metadata-db',
@@ -133,7 +133,7 @@ describe('plan delete --gitlab-policy', () => {
     expect(await tagsAt(gitlab)).toEqual(['main', 'seeded']);
   });
 
-  test('goes by the times of images without a metadata database, where an index has none', async () => {
+  test('uses the times of images without a metadata database, in which an index has none', async () => {
     const images = ['1.35', '1.35-amd64'].map((tag) => ({layout, ref: tag, tag}));
     await using gitlab = await startGitLabSandbox({
       seed: seedWith({name_regex: '.*', older_than: '30d'}, [], images),

@@ -44,13 +44,13 @@ describe('what skopeo, crane and docker users type', () => {
     expect([run.code, run.stdout.includes(text)]).toEqual([0, true]);
   });
 
-  test('the sandbox takes its own login', async () => {
+  test('the sandbox accepts its default login', async () => {
     const args = ['sandbox', '--port', '0', '--auth', '--user', 'me', '--password', 'secret-word'];
     const run = await transship(args, {stopping: AbortSignal.abort()});
     expect(run).toMatchObject({code: 0, stdout: expect.stringContaining('http://127.0.0.1:')});
   });
 
-  test('flags that say what is so in any case are taken', async () => {
+  test('flags for what is always the case are accepted', async () => {
     await using registry = await startSandbox();
     await storeImage(registry.storage, 'a' as RepositoryPath, 'v1', [Buffer.from('x')]);
     const run = await transship([

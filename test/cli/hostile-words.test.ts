@@ -172,3 +172,15 @@ test('what a server says at length is not quoted at length', async () => {
   expect(toldError(run).message).toContain('is not a URL');
   expect(run.stderr.length).toBeLessThan(2000);
 });
+
+test('the name of a plan file is harmless, also to a shell that gets the next command', async () => {
+  await using temp = await tempDirectory();
+  const from = `oci:${layoutDirectory('helm')}`;
+  const plan = ['plan', 'copy', from, `oci:${temp.join('to')}`, '--out'];
+  const shown = await transship([...plan, temp.join(`${HOSTILE}.json`)]);
+  expect(shown.code).toBe(0);
+  expect(shown.stdout).not.toMatch(UNSEEN);
+  const file = temp.join("x; touch it's.json");
+  const quoted = `'${file.replace("'", `'\\''`)}'`;
+  expect((await transship([...plan, file])).stdout).toContain(`transship apply ${quoted}\n`);
+});

@@ -53,7 +53,7 @@ interface Json {
 const names = ({repositories}: Json) => repositories.map(({repository}) => repository);
 
 describe('the inventory of a docker-registry', () => {
-  test('counts each distinct blob once in the totals, and what is shared', async () => {
+  test('counts each distinct blob once in the totals, and shared bytes', async () => {
     await using registry = await startDockerRegistry();
     await pushThree(registry.url);
     const {code, json} = await inventory([`${registry.host}/team`]);
@@ -142,7 +142,7 @@ describe('the inventory of a docker-registry', () => {
     [['--newer-than', '2026-01-02'], {selected: 2, images: {count: 1}}],
     [['--exclude-tag', '*'], {selected: 0, images: {count: 0, bytes: 0}}],
     [['--platform', 'linux/s390x'], {selected: 0, images: {count: 0, bytes: 0}}],
-  ])('with %j looks at what is selected', async (flags, expected) => {
+  ])('with %j reads only the selected tags', async (flags, expected) => {
     await using registry = await startDockerRegistry();
     await pushThree(registry.url);
     const {json} = await inventory([`${registry.host}/team/app`, ...flags]);
@@ -227,7 +227,7 @@ describe('a registry that does not list its repositories', () => {
     expect(run.stderr).toContain('--repositories FILE');
   });
 
-  test('is looked at by the names in a file or from stdin', async () => {
+  test('reads the names from a file or stdin', async () => {
     await using registry = await withCatalog(403, 'DENIED');
     await using temp = await tempDirectory();
     await writeFile(temp.join('names.txt'), `# mine\n${registry.host}/team/app\n`);
@@ -317,7 +317,7 @@ describe('a product is known by what it answers', () => {
 });
 
 describe('a migration file to start from', () => {
-  test('has a glob for what the source lists, with what is there as a comment', async () => {
+  test('has a glob for the list of the source, with the names as a comment', async () => {
     await using registry = await startDockerRegistry();
     await pushThree(registry.url);
     const flags = ['--format', 'yaml', '--tag', 'v*', '--tag', '*: # x', '--newest', '2'];
@@ -393,7 +393,7 @@ test.each([
   expect(run.stderr).not.toContain('secret');
 });
 
-test('an interruption ends it at once, with nothing on stdout', async () => {
+test('an interruption ends it immediately, with nothing on stdout', async () => {
   const stopping = new AbortController();
   await using registry = await startSandbox({
     intercept: async ({route, signal}, next) => {

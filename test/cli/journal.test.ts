@@ -146,7 +146,7 @@ test('has times, bytes and retries, which a page shows', async () => {
 });
 
 describe('a run that failed', () => {
-  test('goes on where it stood, and does not send again what is there', async () => {
+  test('resumes, and does not send stored bytes again', async () => {
     intercept = async ({method, path}, next) => {
       if (method === 'PUT' && path.endsWith('/manifests/b'))
         throw refusal(403, 'DENIED', 'not today');
@@ -211,7 +211,7 @@ describe('a run that failed', () => {
 });
 
 describe('a run that was interrupted', () => {
-  test('once, finishes the chunk that is on its way and goes on there', async () => {
+  test('once, finishes the current chunk, and resumes there', async () => {
     const stopping = new AbortController();
     intercept = async ({method}, next) => {
       const reply = await next();
@@ -242,7 +242,7 @@ describe('a run that was interrupted', () => {
     expect(arrived()).toBeLessThan(LAYER.length - CHUNK + 1000);
   });
 
-  test('twice, ends at once with no tag on half an image', async () => {
+  test('twice, ends immediately, with no tag on an incomplete image', async () => {
     const [stopping, aborted] = [new AbortController(), new AbortController()];
     intercept = async ({method, signal}, next) => {
       if (method !== 'PATCH') return next();
@@ -261,7 +261,7 @@ describe('a run that was interrupted', () => {
     expect(await tagsThere()).toEqual(['a', 'b']);
   });
 
-  test('while it looks for drift, ends at once and has begun nothing', async () => {
+  test('while it checks for drift, ends immediately, without a change', async () => {
     const stopping = new AbortController();
     intercept = async ({signal}, next) => {
       stopping.abort();
@@ -277,7 +277,7 @@ describe('a run that was interrupted', () => {
     expect(await tagsThere()).toEqual(['a', 'b']);
   });
 
-  test.each(['plan', 'verify'])('while it only reads (%s), ends at once', async (command) => {
+  test.each(['plan', 'verify'])('while it only reads (%s), ends immediately', async (command) => {
     const stopping = new AbortController();
     intercept = async ({signal}, next) => {
       stopping.abort();
@@ -380,7 +380,7 @@ describe('a journal that is not as it should be', () => {
 });
 
 describe('an upload of the journal', () => {
-  test('at another host is not asked, gets nothing, and is told of', async () => {
+  test('at another host is not used, and is reported', async () => {
     await using elsewhere = await startSandbox();
     await stopAfterChunk();
     await forge(`${elsewhere.url}/v2/${repository}/blobs/uploads/1?_state=x`);
@@ -413,7 +413,7 @@ describe('an upload of the journal', () => {
   });
 
   test.each(['file:///etc/passwd', 'http://169.254.169.254/latest', 'upload'])(
-    'at %s is not asked, and the blob is sent from the start at once',
+    'at %s is not used, and the blob is sent from the start',
     async (location) => {
       await stopAfterChunk();
       await forge(location);

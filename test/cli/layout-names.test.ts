@@ -142,7 +142,7 @@ describe('one image of a layout', () => {
 });
 
 describe('a layout without a name', () => {
-  test('means its only image, which is latest where nobody says otherwise', async () => {
+  test('means its only image, which is latest by default', async () => {
     const [digest] = await layout([{}]);
     expect(await transship(['copy', `oci:${directory}`, to])).toMatchObject({code: 0, stderr: ''});
     expect(await transship(['copy', `oci:${directory}`, `${to}:v1`])).toMatchObject({code: 0});
@@ -187,7 +187,7 @@ describe('a layout without a name', () => {
     ['names of several repositories', [{name: 'app:8.0'}, {name: 'tools:latest'}], 'app:8.0'],
     ['a name without a tag', [{name: 'feature/x'}], 'feature/x'],
     ['two images without a name', [{}, {}], '@sha256:'],
-  ])('cannot be copied as a whole if it has %s', async (_what, entries, named) => {
+  ])('cannot be copied completely if it has %s', async (_what, entries, named) => {
     await layout(entries);
     const planned = await transship(['plan', 'copy', `oci:${directory}`, to, '--format', 'json']);
     const {skipped} = JSON.parse(planned.stdout) as CopyPlan;
@@ -202,7 +202,7 @@ describe('a layout without a name', () => {
     ['without a name', {}],
     ['with a name that another has', {name: 'a'}],
   ])(
-    'leaves an image %s out with a word and exit 1, and copies the others',
+    'leaves out an image %s with a message and exit 1, and copies the others',
     async (_what, more) => {
       const [a, left = ''] = await layout([{name: 'a'}, more]);
       const run = await transship(['copy', `oci:${directory}`, to]);

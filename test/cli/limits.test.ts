@@ -29,7 +29,7 @@ function copyArgs(...flags: readonly string[]): readonly string[] {
   return ['copy', `${source.host}/${FROM}`, `${destination.host}/to/app`, ...flags];
 }
 
-test('--limit-rate makes a copy take its time', async () => {
+test('--limit-rate limits the rate of a copy', async () => {
   await storeImage(source.storage, FROM, 'v1', [someBytes(256 * 1024)]);
   const began = performance.now();
   expect((await transship(copyArgs('--limit-rate', '256KiB'))).code).toBe(0);

@@ -5,8 +5,8 @@ import {
   type GitLabSandboxOptions,
   startGitLabSandbox,
 } from '../../src/sandbox/gitlab/gitlab-sandbox.ts';
-import {parseSeed} from '../../src/sandbox/gitlab/seed.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
+import {SMALL_SEED} from '../support/small-seed.ts';
 import {storeImage} from '../support/small-images.ts';
 import {transship} from '../support/transship.ts';
 
@@ -16,14 +16,6 @@ import {transship} from '../support/transship.ts';
  */
 
 const TAGS = 30;
-const seed = parseSeed({
-  users: [
-    {name: 'root', admin: true},
-    {name: 'ada', password: 'ada-password'},
-  ],
-  groups: [{path: 'acme', members: {ada: 'owner'}}],
-  projects: [{path: 'acme/app'}],
-});
 const env = {
   TRANSSHIP_DESTINATION_USERNAME: 'ada',
   TRANSSHIP_DESTINATION_PASSWORD: 'ada-password',
@@ -31,7 +23,7 @@ const env = {
 
 /** Copies 30 tags into a GitLab, moves two of them at the source, and plans again. */
 async function planAgain(options: Partial<GitLabSandboxOptions>) {
-  await using gitlab = await startGitLabSandbox({seed, ...options});
+  await using gitlab = await startGitLabSandbox({seed: SMALL_SEED, ...options});
   await using source = await startSandbox();
   const store = (tag: number, text: string) =>
     storeImage(source.storage, 'app' as RepositoryPath, `v${tag}`, [Buffer.from(text)]);
@@ -67,7 +59,7 @@ test('so is one whose list fails', async () => {
 });
 
 test('and so are the tags of a source', async () => {
-  await using gitlab = await startGitLabSandbox({seed});
+  await using gitlab = await startGitLabSandbox({seed: SMALL_SEED});
   await using destination = await startSandbox();
   for (let tag = 1; tag <= TAGS; tag += 1) {
     const layers = [Buffer.from(`layer ${tag}`)];

@@ -66,7 +66,7 @@ test('every repository that cannot be read is named with its line, and forbids t
   ]);
 });
 
-test('a registry that fails as a whole ends planning', async () => {
+test('a registry that fails completely ends planning', async () => {
   const {code, stdout, stderr} = await planned([refuse('/tags/list', 500)]);
   expect([code, stdout]).toEqual([1, '']);
   expect(stderr).toContain('"code":"REGISTRY_UNAVAILABLE"');

@@ -1,11 +1,13 @@
 import {writeFile} from 'node:fs/promises';
 import {describe, expect, test} from 'vitest';
 import {copiesOf, type CopyPlan, creationsOf} from '../../src/model/plan.ts';
-import type {RepositoryPath} from '../../src/model/reference.ts';
+import {OCI_INDEX} from '../../src/model/media-type.ts';
+import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
 import {type GitLabSandbox, startGitLabSandbox} from '../../src/sandbox/gitlab/gitlab-sandbox.ts';
 import {parseSeed} from '../../src/sandbox/gitlab/seed.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {startDockerHub, startHarbor} from '../support/products.ts';
+import {put} from '../support/push-image.ts';
 import {storeImage} from '../support/small-images.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
@@ -126,7 +128,7 @@ function outcomes(stdout: string) {
 }
 
 describe('projects and groups of the destination', () => {
-  test('are created before the images are copied, and looked for again by the next run', async () => {
+  test('are created before the images are copied, and found by the next run', async () => {
     await using gitlab = await startGitLabSandbox({seed});
     await using source = await startSource('team/web', 'team/db');
     await using temp = await tempDirectory();
@@ -314,7 +316,7 @@ describe('projects and groups of the destination', () => {
     expect(found.map(([, message]) => message).join('')).toContain(why ?? '');
   });
 
-  test('that somebody creates meanwhile are no failure; what cannot be created holds back its images alone', async () => {
+  test('that exist meanwhile are no failure; one that cannot be created stops only its images', async () => {
     await using gitlab = await startGitLabSandbox({seed});
     await using source = await startSource('a', 'b');
     await using temp = await tempDirectory();
@@ -415,6 +417,24 @@ test('types that GitLab may refuse are a warning of the plan', async () => {
       message: expect.stringContaining('application/vnd.odd.config.v1+json'),
     }),
   ]);
+});
+
+test('an unknown artifactType of an index is no warning: GitLab does not read it, and takes the index', async () => {
+  await using gitlab = await startGitLabSandbox({seed});
+  await using source = await startSource('web');
+  const web = 'web' as RepositoryPath;
+  const digest = await source.storage.manifests.resolve(web, 'v1' as Tag);
+  const child = digest && (await source.storage.manifests.get(web, digest));
+  if (!child) throw new Error('the source has no image');
+  const {mediaType, bytes} = child;
+  const manifests = [{mediaType, digest, size: bytes.byteLength}];
+  const index = {schemaVersion: 2, mediaType: OCI_INDEX, artifactType: 'application/x', manifests};
+  await put(`${source.url}/v2/web/manifests/index`, OCI_INDEX, JSON.stringify(index));
+  await using temp = await tempDirectory();
+  const routes = '  - {from: web, to: acme/images/web}\n';
+  const {code, made, out, env} = await planned({gitlab, source, routes}, temp);
+  expect([code, made?.checks]).toEqual([0, []]);
+  expect(await transship(['apply', out], {env})).toMatchObject({code: 0});
 });
 
 describe('a migration into GitLab', () => {

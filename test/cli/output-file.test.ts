@@ -31,7 +31,7 @@ it('ends where the reader of a pipe takes nothing', async () => {
   expect((await reader.read(Buffer.alloc(16), 0, 16, null)).bytesRead).toBe(16);
 });
 
-it('writes to an open file, after what is in it', async () => {
+it('appends to an open file', async () => {
   await using temp = await tempDirectory();
   const [out, report] = [temp.join('out'), temp.join('report')];
   await writeFile(out, 'before\n');

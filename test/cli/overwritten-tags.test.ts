@@ -58,7 +58,7 @@ function whenUploadsBegin(act: () => Promise<unknown>): void {
   };
 }
 
-describe('a tag that somebody pushes to the destination during the run', () => {
+describe('a tag that is pushed to the destination during the run', () => {
   test.each([
     ['over another', true],
     ['where there was none', false],
@@ -80,7 +80,7 @@ describe('a tag that somebody pushes to the destination during the run', () => {
     expect(steps.find(({error}) => error)?.error?.code).toBe('DRIFT');
   });
 
-  test('is as good as ours where it is the planned image', async () => {
+  test('is accepted if it is the planned image', async () => {
     const layer = someBytes(64);
     const a = await store(source, 'a', layer);
     whenUploadsBegin(() => store(destination, 'a', layer));

@@ -41,7 +41,7 @@ test('does not guess from the first few bytes how long the others take', () => {
   expect(lines.at(-1)).toMatch(/48\.8 KiB of 97\.7 KiB, 4\.9 KiB\/s, 10 s left\n$/);
 });
 
-test('tells failures at once, and counts them', () => {
+test('reports failures immediately, and counts them', () => {
   reporter.report({type: 'run-started', plan: digest, steps: 2, blobs: 0, bytes: 0});
   const error = {
     code: 'FORBIDDEN',
@@ -83,7 +83,7 @@ test('with --verbose has a line for each finished image', () => {
   expect(lines).toEqual(['done: r/a:v1\n', 'present: r/a:v2\n']);
 });
 
-test('tells its state when it is asked, also where it is silent', () => {
+test('reports its state on request, also if it is silent', () => {
   const silent = plainReporter({sink: {write: (text) => void lines.push(text)}, isSilent: true});
   silent.report({type: 'run-started', plan: digest, steps: 2, blobs: 0, bytes: 10});
   vi.advanceTimersByTime(60_000);

@@ -145,7 +145,7 @@ describe('apply', () => {
     expect(await writes()).toBe(0);
   });
 
-  test('ends with 4 and writes nothing where a tag of the source is gone', async () => {
+  test('ends with 4 and writes nothing if a tag of the source was deleted', async () => {
     await plan('--tag', '1.35-amd64');
     await remove(source, 'manifests', digestOfTag('1.35-amd64'));
     const run = await transship(['apply', planFile, '--format', 'json']);
@@ -162,7 +162,7 @@ describe('apply', () => {
     expect(await writes()).toBe(0);
   });
 
-  test('ends with 4 where somebody pushed a planned tag to the destination', async () => {
+  test('ends with 4 if a planned tag was pushed to the destination', async () => {
     await plan();
     await pushLayout(layoutDirectory('busybox-docker'), destination.url, repository, {
       tags: ['latest'],
@@ -174,7 +174,7 @@ describe('apply', () => {
     expect(await writes()).toBe(0);
   });
 
-  test('counts what is there as there, also where it ends with 4', async () => {
+  test('counts existing content as present, also if it ends with 4', async () => {
     await plan();
     await pushLayout(layoutDirectory('busybox'), destination.url, repository, {tags: ['1.35']});
     await move(source, 'latest', '1.35-amd64');
@@ -185,7 +185,7 @@ describe('apply', () => {
     expect((await transship(['apply', planFile])).stdout).toContain('1 already there');
   });
 
-  test('goes on where another run, or anybody, has done a part', async () => {
+  test('completes what another run, or client, has done in part', async () => {
     await plan();
     await pushLayout(layoutDirectory('busybox'), destination.url, repository, {tags: ['latest']});
     await destination.forgetRequests();
@@ -234,7 +234,7 @@ describe('verify', () => {
   });
 });
 
-test('status tells from the journal alone how far a plan is', async () => {
+test('status reads the progress of a plan from the journal only', async () => {
   await plan();
   const status = async () =>
     JSON.parse((await transship(['status', planFile, '--format', 'json'])).stdout) as StatusResult;

@@ -68,7 +68,7 @@ describe('plan delete', () => {
     ]);
   });
 
-  test('says what goes, what stays and why, and applies it', async () => {
+  test('shows deleted and kept tags with reasons, and applies it', async () => {
     await push('dev-1', 50);
     await push('dev-2', 5);
     await push('v1', 90);
@@ -96,7 +96,7 @@ describe('plan delete', () => {
     expect(await tagsLeft()).toEqual(['dev-1']);
   });
 
-  test('keeps what has no age where a rule asks for it', async () => {
+  test('keeps tags without an age if a rule needs one', async () => {
     await pushImage(registry.url, repository, 'dateless');
     await push('old', 50);
     expect(await chosen('--older-than', '30d')).toEqual(['old']);

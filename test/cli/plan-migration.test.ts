@@ -16,7 +16,7 @@ async function check(text: string, ...flags: readonly string[]) {
 }
 
 describe('plan FILE.yaml --check', () => {
-  test('shows the routes of a valid file, and first what is deleted', async () => {
+  test('shows the routes of a valid file, deletions first', async () => {
     const {file, code, stdout, stderr} = await check(VALID);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toBe(
@@ -25,7 +25,7 @@ describe('plan FILE.yaml --check', () => {
     );
   });
 
-  test('gives the routes as JSON', async () => {
+  test('prints the routes as JSON', async () => {
     const {code, stdout} = await check(VALID, '--format', 'json');
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
@@ -65,7 +65,7 @@ describe('plan FILE.yaml --check', () => {
     });
   });
 
-  test('tells a misspelt command from a file that is not there', async () => {
+  test('distinguishes a misspelt command from an absent file', async () => {
     expect((await transship(['plan', 'copi'])).stderr).toContain('[USAGE]');
     expect((await transship(['plan', 'copi.yaml', '--check'])).stderr).toContain(
       '[FILE_UNREADABLE]',

@@ -58,7 +58,7 @@ describe('plan transfer finds out', () => {
     expect(findings).toEqual([[], ['warned'], ['CLOCK_SKEW']]);
   });
 
-  it('where a project is that had the path before, and says so', async () => {
+  it('at a path that another project had before, and reports it', async () => {
     await using rig = await startRig({seed: transferSeed()});
     await rig.api('PUT', 'projects/org%2Fbuild%2Fapp', {body: {path: 'tool'}});
     const {code, plan, warned} = await planTransfer(rig.url);
@@ -188,7 +188,7 @@ describe('plan transfer finds out', () => {
     expect([code, forbidden]).toEqual([3, ['TOKEN_SCOPE_MISSING', 'TOKEN_SCOPE_MISSING']]);
   });
 
-  it('a project at the path where it was before', async () => {
+  it('a project at its former path', async () => {
     await using rig = await startRig({seed: transferSeed({images: []})});
     const {plan} = await planTransfer(rig.url);
     await rig.api('PUT', `projects/${plan?.project.id}/transfer`, {

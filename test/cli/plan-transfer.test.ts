@@ -5,18 +5,8 @@ import {gaps} from '../../src/sandbox/gitlab/event-log.ts';
 import {startRig} from '../sandbox/gitlab/rig.ts';
 import {planTransfer, transferSeed} from '../support/plan-transfer.ts';
 import {tempDirectory} from '../support/temp.ts';
+import {STAGED} from '../support/transfer-facts.ts';
 import {transship} from '../support/transship.ts';
-
-const STAGED = [
-  'pull',
-  'verify-donor',
-  'delete-old',
-  'change-namespace',
-  'retag',
-  'push',
-  'verify-target',
-  'remove-donor',
-];
 
 describe.each(['legacy', 'metadata-db'] as const)('plan transfer, %s', (mode) => {
   it('plans by way of a donor project, and touches nothing but a tag there', async () => {

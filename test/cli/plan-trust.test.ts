@@ -113,7 +113,7 @@ describe.each(COMMANDS)('%s of a plan that names another GitLab', (line) => {
     expect(stranger.requests).toEqual([]);
   });
 
-  test('sends the token of a job to CI_SERVER_URL alone', async () => {
+  test('sends the token of a job only to CI_SERVER_URL', async () => {
     await using rig = await startRig({mode: 'legacy', seed: SEED});
     const file = await planMove(rig);
     await edit(file, (text) => text.replace(`"gitlab":"${rig.url}"`, `"gitlab":"${stranger.url}"`));
@@ -365,7 +365,7 @@ describe('the files of a plan from another machine', () => {
     expect(toldError(run).hint).toBe('plan again on this machine');
   });
 
-  test('are looked at through links', async () => {
+  test('are checked through links', async () => {
     const file = temp.join('app.plan.json');
     await mkdir(temp.join('inside'));
     await mkdir(temp.join('outside'));
@@ -424,7 +424,7 @@ async function expectNotReviewed(...args: readonly string[]): Promise<void> {
 }
 
 describe('a plan that was reviewed', () => {
-  test('is told by its id', async () => {
+  test('is recognized by its id', async () => {
     const file = temp.join('app.plan.json');
     await transship(['plan', 'copy', IMAGE, `oci:${temp.join('x')}`, '--out', file]);
     const {id} = JSON.parse(await readFile(file, 'utf8')) as Plan;
@@ -433,7 +433,7 @@ describe('a plan that was reviewed', () => {
     expect(await transship(['apply', file, '--plan-id', id])).toMatchObject({code: 0});
   });
 
-  test('is told by its signature', async () => {
+  test('is recognized by its signature', async () => {
     const [ours, theirs] = [await keyPair('ours'), await keyPair('theirs')];
     const [file, unsigned] = [temp.join('app.plan.json'), temp.join('unsigned.plan.json')];
     const wish = ['plan', 'copy', IMAGE, `oci:${temp.join('x')}`, '--out'];
@@ -447,7 +447,7 @@ describe('a plan that was reviewed', () => {
       await expectNotReviewed(command, file, '--verify-key', ours.pub);
   });
 
-  test('is not signed with what is no key', async () => {
+  test('is not signed with an invalid key', async () => {
     await writeFile(temp.join('no.key'), 'secret-words');
     const wish = ['plan', 'copy', IMAGE, `oci:${temp.join('x')}`, '--out', temp.join('p.json')];
     const run = await transship([...wish, '--sign-key', temp.join('no.key'), '--debug']);

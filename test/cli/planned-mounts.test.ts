@@ -82,7 +82,7 @@ test('a layer is mounted where the source of the image has it', async () => {
   expect(asked).toHaveLength(1);
 });
 
-test('nobody gets a layer by naming its digest in an image', async () => {
+test('a digest in an image gives no access to a layer', async () => {
   without = ['named/b-public'];
   const run = await migrate('named');
   expect(run).toMatchObject({code: 1});

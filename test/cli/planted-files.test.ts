@@ -96,7 +96,7 @@ describe('a plan that is JSON', () => {
       () =>
         `{"format":2,"kind":"copy"${Array.from({length: 5e5}, (_, at) => `,"${at}":0`).join('')}}`,
     ],
-  ])('%s is told in few words', async (_, content) => {
+  ])('%s is reported briefly', async (_, content) => {
     const file = temp.join('p.json');
     await writeFile(file, content());
     const run = await transship(['show', file]);
@@ -195,7 +195,7 @@ describe('a token from a pipe', () => {
     await writer.close();
   });
 
-  test('does not keep the command waiting where nobody writes', async () => {
+  test('does not block the command if it has no writer', async () => {
     const pipe = temp.join('pipe');
     await promisify(execFile)('mkfifo', [pipe]);
     expect(toldError(await planWithToken(pipe))).toMatchObject({code: 'USAGE', exit: 64});

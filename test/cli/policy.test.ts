@@ -103,7 +103,7 @@ describe('requirePlatforms', () => {
     expect((await transship(['apply', fit.file, '--policy', fit.policy])).code).toBe(0);
   });
 
-  it('says of a plan that was made without it what is not known', async () => {
+  it('reports what is unknown of a plan that was made without it', async () => {
     const policy = await policyFile('unknown.yaml', 'requirePlatforms: [linux/amd64]');
     const {file} = await planLayout('layered', 'unknown');
     const error = toldError(await transship(['apply', file, '--policy', policy]));
@@ -130,7 +130,7 @@ describe('requirePlatforms', () => {
   });
 });
 
-it('that is wrong tells where, and makes no plan', async () => {
+it('that is invalid is reported with its place, and no plan is made', async () => {
   const policy = await policyFile('wrong.yaml', 'maxImage: 1', 'maxBytes: lots');
   const run = await planCopy('wrong', '--policy', policy);
   expect(run.code).toBe(64);

@@ -50,7 +50,7 @@ describe('the process', () => {
     );
   });
 
-  test('keeps what was compiled for the next run, in the directory for such things', async () => {
+  test('caches compiled code for the next run, in the user’s cache directory', async () => {
     const env = {HOME: temp.path, XDG_CACHE_HOME: temp.join('cache')};
     const first = await runProgram(process.execPath, [MAIN, '--version'], {env});
     expect(first).toMatchObject({code: 0, stderr: ''});
@@ -68,7 +68,7 @@ describe('the process', () => {
     expect(run).toMatchObject({code: 0, stderr: ''});
   });
 
-  test('does not end like one that is done while it waits for what can no longer come', async () => {
+  test('does not end as if it were done if nothing is left to wait for', async () => {
     const waitForEver = `import files from 'node:fs/promises';
       import {syncBuiltinESMExports} from 'node:module';
       files.open = () => new Promise(() => {});
@@ -80,11 +80,11 @@ describe('the process', () => {
     expect(toldError(run)).toMatchObject({code: 'INTERNAL', exit: 1});
   });
 
-  test('without a command it can parse says so in three lines', async () => {
+  test('reports an unknown command in three lines', async () => {
     expect(toldError(await runCli(['--debug-all']))).toMatchObject({code: 'USAGE', exit: 64});
   });
 
-  test('does not mind a reader that goes away', async () => {
+  test('accepts that the reader of its output ends', async () => {
     const file = temp.join('closed.plan.json');
     const places = [`${sandbox.host}/in`, `${sandbox.host}/closed`];
     await transship(['plan', 'copy', ...places, '--out', file]);
@@ -95,7 +95,7 @@ describe('the process', () => {
     expect(run).toEqual({code: 0, stdout: '{\n', stderr: 'exit 0\n'});
   });
 
-  test('whose disk is full stops, and goes on when there is room', async () => {
+  test('stops if the disk is full, and resumes when there is space', async () => {
     const file = temp.join('full.plan.json');
     const places = [`${sandbox.host}/in`, `${sandbox.host}/full`];
     await transship(['plan', 'copy', ...places, '--out', file]);
@@ -129,8 +129,17 @@ describe('the process', () => {
   });
 });
 
+test.runIf(process.platform === 'linux')(
+  'output that is lost on a full disk is a failure',
+  async () => {
+    const script = 'exec "$0" "$1" explain FILE_INVALID > /dev/full';
+    const run = await runProgram('sh', ['-c', script, process.execPath, MAIN]);
+    expect(toldError(run)).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1});
+  },
+);
+
 describe('--progress json', () => {
-  test('gives one event a line, from the first to the last', async () => {
+  test('prints one event per line, from the first to the last', async () => {
     const places = [`${sandbox.host}/in`, `${sandbox.host}/json`];
     const run = await transship(['copy', ...places, '--progress', 'json']);
     expect(run.code).toBe(0);
@@ -151,7 +160,7 @@ describe('--progress json', () => {
     expect(events.at(-1)).toMatchObject({result: 'done', done: 12, failed: 0});
   });
 
-  test('tells an error as an event, too', async () => {
+  test('prints an error as an event, too', async () => {
     const run = await transship([
       'copy',
       `${sandbox.host}/none`,
@@ -167,7 +176,7 @@ describe('--progress json', () => {
   });
 });
 
-test('--debug tells where an error came from, after its three lines', async () => {
+test('--debug prints the origin of an error, after its three lines', async () => {
   const args = ['show', temp.join('absent.json')];
   const plain = await transship(args);
   const debug = await transship([...args, '--debug']);

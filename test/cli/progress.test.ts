@@ -30,7 +30,20 @@ beforeEach(async () => {
 });
 afterEach(() => cleanup.disposeAsync());
 
-/** Runs a command and gives its events. */
+/** A signal that is aborted when the destination has stored that many chunks. */
+function signalAtChunk(count: number): AbortSignal {
+  const stopping = new AbortController();
+  let chunks = 0;
+  intercept = async ({method}, next) => {
+    const reply = await next();
+    chunks += method === 'PATCH' ? 1 : 0;
+    if (chunks === count) stopping.abort();
+    return reply;
+  };
+  return stopping.signal;
+}
+
+/** Runs a command. @returns its events */
 async function eventsOf(args: readonly string[], options: TransshipOptions = {}) {
   const {code, stderr} = await transship([...args, '--progress', 'json'], options);
   const events = stderr
@@ -63,7 +76,7 @@ function bytesOfPlan(events: readonly RunEvent[]): number | undefined {
 }
 
 describe('a second run', () => {
-  test('begins where the first one stood, and tells the speed of its own bytes', async () => {
+  test('begins at the progress of the first one, with the rate of its own bytes', async () => {
     const plan = temp.join('app.plan.json');
     const sizes = {done: 3 * CHUNK, halfWay: 6 * CHUNK, left: 100};
     await storeImage(source.storage, FROM, 'a', [someBytes(sizes.done)]);
@@ -74,16 +87,9 @@ describe('a second run', () => {
     await storeImage(source.storage, FROM, 'b', [someBytes(sizes.halfWay), someBytes(sizes.left)]);
     await transship(['plan', 'copy', ...places, '--out', plan]);
     expect((await transship(['apply', temp.join('a.json')])).code).toBe(0);
-    const stopping = new AbortController();
-    let chunks = 0;
-    intercept = async ({method}, next) => {
-      const reply = await next();
-      chunks += method === 'PATCH' ? 1 : 0;
-      if (chunks === 4) stopping.abort();
-      return reply;
-    };
+    const stopping = signalAtChunk(4);
     const apply = ['apply', plan, '--chunk-size', String(CHUNK)];
-    const first = await transship(apply, {stopping: stopping.signal});
+    const first = await transship(apply, {stopping});
     expect(first.code).toBe(130);
     intercept = undefined;
     destination.log.clear();
@@ -107,7 +113,7 @@ describe('a second run', () => {
     expect(begun.travelled).toBeLessThan(1000);
   });
 
-  test('of a plan that is done has all of it at once', async () => {
+  test('of a plan that is done is complete immediately', async () => {
     const plan = temp.join('app.plan.json');
     await storeImage(source.storage, FROM, 'a', [someBytes(1000)]);
     await storeImage(source.storage, FROM, 'b', [someBytes(2000)]);
@@ -122,21 +128,14 @@ describe('a second run', () => {
   });
 });
 
-test('an interrupted run counts what is done, and its sums do not run backwards', async () => {
+test('an interrupted run counts what is done, and its sums never decrease', async () => {
   for (const tag of ['a', 'b', 'c'])
     await storeImage(source.storage, FROM, tag, [someBytes(6 * CHUNK)]);
-  const stopping = new AbortController();
-  let chunks = 0;
-  intercept = async ({method}, next) => {
-    const reply = await next();
-    chunks += method === 'PATCH' ? 1 : 0;
-    if (chunks === 4) stopping.abort();
-    return reply;
-  };
+  const stopping = signalAtChunk(4);
   const places = [`${source.host}/${FROM}`, `${destination.host}/to/app`];
   const copy = ['copy', ...places, '--chunk-size', String(CHUNK)];
 
-  const {code, events} = await eventsOf(copy, {stopping: stopping.signal});
+  const {code, events} = await eventsOf(copy, {stopping});
 
   expect(code).toBe(130);
   const tally = new RunTally();
@@ -153,7 +152,7 @@ test('an interrupted run counts what is done, and its sums do not run backwards'
   expect(acknowledged).toBeGreaterThanOrEqual(4 * CHUNK);
 });
 
-test('a run that is told to stop when nothing is left to do is done', async () => {
+test('a run that is stopped when nothing is left to do is done', async () => {
   await storeImage(source.storage, FROM, 'a', [someBytes(CHUNK)]);
   const stopping = new AbortController();
   intercept = async ({method, route}, next) => {

@@ -76,7 +76,7 @@ describe('prune', () => {
     expect((await apply()).stdout).toContain('0 tags deleted, 1 gone before.');
   });
 
-  test('leaves tags alone that only a filter leaves out', async () => {
+  test('keeps tags that only a filter leaves out', async () => {
     for (const tag of ['v1', 'v2']) await store(tag);
     const first = await earlierPlan();
     await writeRoutes('{maxDeletes: 9}', "    tags: {include: ['v2']}\n");

@@ -105,7 +105,7 @@ describe('the references of a transfer', () => {
     ]);
   });
 
-  test('are a script for sed that changes whole names alone', async () => {
+  test('are a script for sed that changes only complete names', async () => {
     await using at = await start(TRANSFER);
     const script = at.directory.join('rewrite.sed');
     await writeFile(script, (await at.refs('--format', 'sed')).stdout);
@@ -149,7 +149,7 @@ const CHECKOUT = {
 };
 
 describe('a checkout that is scanned', () => {
-  test('is told of line by line, and ends with 2', async () => {
+  test('is reported line by line, with exit 2', async () => {
     await using at = await start(TRANSFER, CHECKOUT);
     await symlink('Dockerfile', `${at.checkout}/link`);
     const {code, stdout} = await at.scan();

@@ -136,14 +136,14 @@ test('five runs send a common base to docker-registry once', async () => {
   }
 });
 
-test('what was brought or found is mounted, and told as such', async () => {
+test('copied and found blobs are mounted, and reported as such', async () => {
   expect((await copied('a')).blobs).toEqual({copied: 5, mounted: 0, present: 0});
   const second = await copied('b');
   expect(second.blobs).toEqual({copied: 2, mounted: 3, present: 0});
   expect(second.bytes.sent).toBeLessThan(3 * KiB);
 });
 
-test('a plan does not depend on what was remembered', async () => {
+test('a plan does not depend on the cache', async () => {
   const before = await planned('b');
   await copied('a');
   expect(await planned('b')).toBe(before);
@@ -219,7 +219,7 @@ describe('a memory that is wrong costs no copy', () => {
     expect((await copied('b')).blobs).toEqual({copied: 5, mounted: 0, present: 0});
   });
 
-  test('where a mounted blob is gone when the manifest is put', async () => {
+  test('if a mounted blob is missing when the manifest is pushed', async () => {
     await copied('a');
     const lost = new Set<string>();
     answer = async (exchange) => {
@@ -349,7 +349,7 @@ test('a damaged file is no failure', async () => {
   expect((await copied('c')).blobs.mounted).toBe(3);
 });
 
-test('two processes at once copy what they need, and the next one has both', async () => {
+test('two concurrent processes copy what they need, and the next one uses both', async () => {
   const env = {HOME: home.path};
   const runs = ['a', 'b'].map((name) => runCli(['copy', ...places(name)], {env}));
   expect((await Promise.all(runs)).map(({code}) => code)).toEqual([0, 0]);

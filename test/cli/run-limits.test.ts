@@ -82,7 +82,7 @@ class Clock {
 }
 
 describe('--max-bytes', () => {
-  test('ends a run at that many bytes, and the next one goes on, until all is done', async () => {
+  test('ends a run at that many bytes; the next ones resume until all is done', async () => {
     const max = 150 * KiB;
     let sent = 0;
     let runs = 0;
@@ -110,7 +110,7 @@ describe('--max-bytes', () => {
     expect(bytes.sent).toBeLessThanOrEqual(CHUNK);
   });
 
-  test('is told as it happens, and at the end, as a limit', async () => {
+  test('is reported immediately, and at the end, as a limit', async () => {
     const flags = ['--max-bytes', '100K', '--progress', 'json'];
     const {stdout, stderr} = await transship(['apply', file, ...CHUNKS, ...flags]);
     const events = stderr
@@ -152,7 +152,7 @@ describe('--max-bytes', () => {
 });
 
 describe('--max-duration', () => {
-  test('ends a run after that time, and the next one goes on', async () => {
+  test('ends a run after that time; the next one resumes', async () => {
     const clock = new Clock();
     seen = ({method}) => {
       if (method === 'PATCH') clock.strike();
@@ -274,7 +274,7 @@ describe('a transfer', () => {
     };
   }
 
-  test('is ended by a limit before anything is deleted, and goes on', async () => {
+  test('ends at a limit before any deletion, and resumes', async () => {
     const move = await planned();
     const stopped = await move.apply(['--max-bytes', '1']);
     expect(stopped.code).toBe(130);
@@ -302,7 +302,7 @@ describe('a transfer', () => {
     expect(await move.tags(NEW)).toEqual(['v2.9.1']);
   });
 
-  test('that was stopped after its deletions is not ended by a limit when it goes on', async () => {
+  test('that was stopped after its deletions does not end at a limit when it resumes', async () => {
     const move = await planned();
     const stopping = new AbortController();
     seen = (exchange) => {
@@ -316,7 +316,7 @@ describe('a transfer', () => {
     expect(await move.tags(NEW)).toEqual(['v2.9.1']);
   });
 
-  test('is taken back whatever the variables say, and takes no such flags', async () => {
+  test('is rolled back regardless of the variables, and has no such flags', async () => {
     const move = await planned();
     expect(toldError(await move.rollback(['--max-bytes', '1']))).toMatchObject({code: 'USAGE'});
   });

@@ -53,7 +53,7 @@ async function sandboxWith(
 describe('sandbox --faults', () => {
   const RESET = {method: 'GET', about: 'tags', skip: 1, fault: {kind: 'reset'}};
 
-  test('lets them strike, and tells at the end which did', async () => {
+  test('injects them, and lists the injected ones at the end', async () => {
     const file = await faultFile(JSON.stringify([RESET]));
     const load = `team/app=${layoutDirectory('busybox')}`;
     const told = await sandboxWith(['--faults', file, '--load', load], async (url) => {
@@ -65,7 +65,7 @@ describe('sandbox --faults', () => {
     expect(told).toBe('reset: GET /v2/team/app/tags/list\n');
   });
 
-  test('is for an instance like GitLab, too', async () => {
+  test('also injects faults into a GitLab-like instance', async () => {
     const refuse = {path: '/api/v4', fault: {kind: 'refuse', status: 503}};
     const file = await faultFile(JSON.stringify([refuse, RESET]));
     const told = await sandboxWith(['--faults', file, '--gitlab', '--seed', SEED], async (url) => {
@@ -76,7 +76,7 @@ describe('sandbox --faults', () => {
     expect(told).toBe('refuse: GET /api/v4/projects\n');
   });
 
-  test('says so where none struck', async () => {
+  test('reports that none was injected', async () => {
     const file = await faultFile('[]');
     expect(await sandboxWith(['--faults', file], async () => {})).toBe('no fault occurred\n');
   });
@@ -84,10 +84,10 @@ describe('sandbox --faults', () => {
   test.each([
     ['not JSON', '[{', 'JSON'],
     ['no list', '{}', 'array'],
-    ['a kind that there is not', '[{"fault": {"kind": "fire"}}]', '0.fault.kind'],
-    ['a rule with a slip of the pen', '[{"fault": {"kind": "reset"}, "tmies": 2}]', '"tmies"'],
-    ['a size that is none', '[{"fault": {"kind": "cut-answer", "after": -1}}]', '0.fault.after'],
-  ])('refuses %s, and says where', async (_what, content, named) => {
+    ['an unknown kind', '[{"fault": {"kind": "fire"}}]', '0.fault.kind'],
+    ['a misspelt field', '[{"fault": {"kind": "reset"}, "tmies": 2}]', '"tmies"'],
+    ['a negative size', '[{"fault": {"kind": "cut-answer", "after": -1}}]', '0.fault.after'],
+  ])('refuses %s, and reports the place', async (_what, content, named) => {
     const file = await faultFile(content);
     const error = toldError(await transship(['sandbox', '--port', '0', '--faults', file]));
     expect(error).toMatchObject({code: 'FILE_INVALID', exit: 64, side: 'this machine'});
@@ -95,7 +95,7 @@ describe('sandbox --faults', () => {
     expect(error.message).toContain(named);
   });
 
-  test('refuses a file that is not there', async () => {
+  test('refuses an absent file', async () => {
     const args = ['sandbox', '--port', '0', '--faults', temp.join('absent.json')];
     expect(toldError(await transship(args))).toMatchObject({code: 'FILE_UNREADABLE', exit: 64});
   });

@@ -88,7 +88,7 @@ async function withContent(sandbox: Sandbox): Promise<Sandbox> {
   return sandbox;
 }
 
-test('a whole run, with a password from a file and one from the environment', async () => {
+test('a complete run, with a password from a file and one from the environment', async () => {
   await using source = await withContent(await startSandbox({auth: token, intercept: listen}));
   await using target = await startSandbox({auth: {kind: 'basic', users}, intercept: listen});
   const file = await authFile({auths: {[source.host]: {auth: basic()}}});
@@ -130,7 +130,7 @@ test('a registry that repeats what it was shown', async () => {
   expect(await found()).toEqual([]);
 });
 
-test('a credential helper, also one that fails with its secret in its words', async () => {
+test('a credential helper, also one that fails with its secret in its message', async () => {
   await using helpers = await credentialHelpers();
   await helpers.add('good', answering(USER, SECRET));
   await helpers.add('bad', `printf '%s' '{"Username": "a", "Secret": "${SECRET}' ; exit 1`);
@@ -318,7 +318,7 @@ test.each([
   expect(await found()).toEqual([]);
 });
 
-test('a registry whose answers are JSON gives away nothing by being listed', async () => {
+test('a registry that answers with JSON learns nothing from being listed', async () => {
   await using server = await startHttpServer((_request, response) =>
     sendJson(response, 200, {name: SECRET}),
   );

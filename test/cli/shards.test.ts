@@ -82,7 +82,7 @@ function sentBlobs({log}: Sandbox): readonly string[] {
 }
 
 describe('shards of a plan', () => {
-  test('that run at once bring all of it, and verify and status know all of them', async () => {
+  test('that run concurrently complete the plan, and verify and status know all of them', async () => {
     await using rig = await planned();
     const runs = await Promise.all(SHARDS.map((shard) => rig.apply(['--shard', `${shard}/4`])));
     expect(runs.map(({code}) => code)).toEqual([0, 0, 0, 0]);

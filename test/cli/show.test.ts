@@ -36,14 +36,14 @@ describe('show', () => {
     }
   });
 
-  it('names the command that shows what is left out, and that shows it', async () => {
+  it('names the command that shows the omitted part, which works', async () => {
     const {stdout} = await transship(['show', file]);
     expect(stdout).toContain(`\nTo list all 1200 images: transship show ${file} --all\n`);
     const all = await transship(['show', file, '--all']);
     expect(all.stdout.match(/^ {2}\+ v1\.\d+\.0-build/gm)).toHaveLength(1200);
   });
 
-  it('shows some repositories as a whole, by several globs', async () => {
+  it('shows some repositories completely, by several globs', async () => {
     const globs = ['--repository', '**/service-7', '--repository', `${TARGET}/team-9/*`];
     const {stdout} = await transship(['show', file, ...globs, '--format', 'json']);
     const {routes, steps, totals} = JSON.parse(stdout) as CopyPlan;

@@ -14,7 +14,7 @@ const PROGRAM = `
 `;
 
 describe.each(['SIGINT', 'SIGTERM'] as const)('%s', (signal) => {
-  test('asks for an end, then for it at once; the third time the process is gone', async () => {
+  test('stops in order, then immediately; the third one ends the process', async () => {
     const child = spawn(process.execPath, ['--input-type=module', '--eval', PROGRAM], {
       env: cleanEnvironment(),
       stdio: ['ignore', 'pipe', 'inherit'],

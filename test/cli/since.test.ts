@@ -15,7 +15,7 @@ const name = (from: string, tag: string | undefined) =>
 const names = (entries: SourceDelta['added']) => entries.map(({from, tag}) => name(from, tag));
 const layer = (text: string) => [Buffer.from(text)];
 
-test('a later plan has exactly what changed, and says what was added, moved and removed', async () => {
+test('a later plan contains exactly the changes, and lists added, moved and removed tags', async () => {
   await using source = await startSandbox();
   await using destination = await startSandbox();
   await using temp = await tempDirectory();
@@ -134,7 +134,7 @@ test('a report that would replace the migration file is refused, by whatever nam
 const routeTo = (to: string, platform: string) =>
   `  - {from: team/app, to: ${to}, platforms: [${platform}]}\n`;
 
-test('a tag that goes to several places, with other platforms at each, moves only when the source does', async () => {
+test('a tag with several destinations, of different platforms, changes only with the source', async () => {
   await using source = await startSandbox();
   await using destination = await startSandbox();
   await using temp = await tempDirectory();

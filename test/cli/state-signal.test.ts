@@ -4,7 +4,7 @@ import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {runCli} from '../support/cli.ts';
 import {someBytes, storeImage} from '../support/small-images.ts';
 
-test('SIGUSR2 tells how far a run is, whatever progress is shown', async () => {
+test('SIGUSR2 prints the progress of a run, whatever --progress is', async () => {
   let kill: ((signal: 'SIGUSR2') => void) | undefined;
   const told = Promise.withResolvers<void>();
   await using sandbox = await startSandbox({

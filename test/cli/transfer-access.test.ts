@@ -112,7 +112,7 @@ test('GitLab does as the review says', async () => {
   expect(await pulls('gitlab-ci-token:app-job', 'org/site')).toBe(false);
 });
 
-test('a group that moves is told of in the same way, with its projects', async () => {
+test('a group is reported in the same way, with its projects', async () => {
   await using moved = await plan('--group org/build');
   const {stdout, code} = moved.planned;
   expect(code).toBe(0);

@@ -105,7 +105,7 @@ describe('a donor directory', () => {
     expect(planned.stdout).not.toContain('DONOR_READY');
   });
 
-  test('that got other files since planning is left alone', async () => {
+  test('with other files since planning is not changed', async () => {
     await using move = await startMove();
     await move.plan(['--donor', move.directory.join('donor')]);
     await mkdir(move.directory.join('donor'));
@@ -127,7 +127,7 @@ describe('a donor directory', () => {
     ]);
   });
 
-  test('keeps what somebody put there, and itself if it was there before', async () => {
+  test('keeps other content, and itself if it existed before', async () => {
     await using move = await startMove();
     const donor = move.directory.join('donor');
     await mkdir(donor);
@@ -168,7 +168,7 @@ describe('a donor directory', () => {
     expect(await readdir(move.directory.join('donor'))).toEqual(['app.cr']);
   });
 
-  test('that is relative goes elsewhere with the plan', async () => {
+  test('that is relative moves with the plan', async () => {
     await using move = await startMove();
     const {code} = await move.plan(['--donor', relative('.', move.directory.join('donor'))]);
     expect(code).toBe(0);
@@ -230,7 +230,7 @@ const refuseTransfer: Intercept = async ({method, path}, next) => {
 };
 
 describe('a donor directory that is not on this machine', () => {
-  test('stops the next run, and what the registry has comes back by digest', async () => {
+  test('stops the next run; content of the registry is restored by digest', async () => {
     await using move = await startMove({intercept: refuseTransfer});
     await move.plan(['--donor', move.directory.join('donor')]);
     expect((await move.apply()).code).toBe(1);
@@ -325,7 +325,7 @@ describe('a donor project that the plan creates', () => {
     expect(json).not.toMatchObject({path: 'parking'});
   });
 
-  test('is not taken for it where somebody else made one: nothing is touched', async () => {
+  test('is not mistaken for another user’s project, which is not changed', async () => {
     await using move = await startMove();
     await move.plan(NEW_DONOR);
     const id = await makeProject(move);
@@ -390,7 +390,7 @@ async function forgeJournal(move: Move, entries: readonly object[]): Promise<voi
   await writeFile(move.directory.join('move.journal.ndjson'), lines.join(''));
 }
 
-describe('a journal that somebody wrote', () => {
+describe('a forged journal', () => {
   test('does not have another project deleted', async () => {
     await using move = await startMove();
     await move.plan(NEW_DONOR);
@@ -640,7 +640,7 @@ describe('verify --donor after the donor was removed', () => {
     ['a project that the plan created', ['--donor', 'org/other/spare', '--create-donor']],
     ['a project that was there', ['--donor', 'org/other/parked']],
     ['a directory', []],
-  ])('says so: %s', async (_what, donor) => {
+  ])('reports it: %s', async (_what, donor) => {
     const projects = [...SEED.projects, {path: 'org/other/parked'}];
     await using move = await startMove({seed: {...SEED, projects}});
     await move.plan(donor.length > 0 ? donor : ['--donor', move.directory.join('donor')]);

@@ -279,7 +279,7 @@ test('only an owner moves a group', async () => {
   expect(made.stdout).toMatch(/ROLE_MISSING +org\/build/);
 });
 
-test('an image path that came after planning stops the run before anything is deleted', async () => {
+test('an image path created after planning stops the run before any deletion', async () => {
   await using at = await start();
   await at.make();
   await at.record('org/build/never/new');
@@ -293,7 +293,7 @@ test('an image path that came after planning stops the run before anything is de
   expect(await at.groupPath()).toBe('new_org/build');
 });
 
-test('a tag that came to an empty repository is not deleted with it', async () => {
+test('a tag pushed to an empty repository is not deleted with it', async () => {
   await using at = await start();
   const before = await at.tags();
   await at.make();
@@ -331,7 +331,7 @@ test('a transfer that GitLab refuses leaves both ways open, and status names the
   expect(await at.tags()).toEqual(movedTags(before, 'new_org/build'));
 });
 
-test('a repository that GitLab cannot delete is named, and everything comes back', async () => {
+test('a repository that GitLab cannot delete is named, and everything is restored', async () => {
   await using at = await start();
   const before = await at.tags();
   await at.make();
@@ -348,7 +348,7 @@ test('a repository that GitLab cannot delete is named, and everything comes back
   expect(await at.groupPath()).toBe('new_org/build');
 });
 
-test('what was pushed to the new path since keeps a group from going back, unless it goes along', async () => {
+test('content pushed to the new path prevents a rollback of a group, unless it is moved as well', async () => {
   await using at = await start();
   const before = await at.tags();
   await at.make();
@@ -363,7 +363,7 @@ test('what was pushed to the new path since keeps a group from going back, unles
   expect(Object.keys(await at.tags())).toContain('org/build/app:late');
 });
 
-test('a path that is taken keeps a group from going back, which is said before anything is done', async () => {
+test('a taken path prevents the rollback of a group, which is reported before any change', async () => {
   await using at = await start();
   await at.make();
   await at.apply();
@@ -404,7 +404,7 @@ test('a migration file moves a project and a group by one plan, one after the ot
   expect(await at.tags()).toEqual(before);
 });
 
-test('two runs at once: the second says so and changes nothing, and the first goes on', async () => {
+test('of two concurrent runs, the second changes nothing, and the first continues', async () => {
   await using at = await start();
   await at.make();
   const other = at.directory.join('other.plan.json');

@@ -143,7 +143,7 @@ test('the plan has both ways, and the review shows them', async () => {
   expect(planned.stdout).toContain('by way of the donor donors/parking');
 });
 
-test('GitLab moves the images, and takes them back, with nothing deleted', async () => {
+test('GitLab moves the images, and moves them back, without a deletion', async () => {
   await using native = await startNative();
   const {run, file, rig} = native;
   // Nobody is asked: nothing is deleted.
@@ -169,7 +169,7 @@ test.each(['unsupported', 'lost'] as const)(
     const applied = await run(['apply', file, '--yes']);
     expect([applied.code, applied.stderr]).toEqual([
       0,
-      expect.stringMatching(/^note: GitLab does not move the images of .* donors\/parking\n$/),
+      expect.stringMatching(/^note: GitLab does not move the images of .* donors\/parking\n/),
     ]);
     expect(applied.stdout).toContain(`Done: moved ${OLD} to ${NEW} (2 tags)`);
     await expectMoved(native);
@@ -183,7 +183,7 @@ test.each(['unsupported', 'lost'] as const)(
   },
 );
 
-test('a run in which nobody can be asked deletes nothing, and says how it goes on', async () => {
+test('a run without a terminal deletes nothing, and reports how to continue', async () => {
   await using native = await startNative({nativeMove: 'lost'});
   const {run, file} = native;
   const applied = await run(['apply', file]);
@@ -194,7 +194,7 @@ test('a run in which nobody can be asked deletes nothing, and says how it goes o
   await expectMoved(native);
 });
 
-test('a project that somebody left without its images is moved back to them', async () => {
+test('a project that was moved without its images is moved back to them', async () => {
   await using native = await startNative({nativeMove: 'lost'});
   const {run, file, rig} = native;
   const group = await rig.api('GET', 'groups/org%2Fother');
@@ -208,7 +208,7 @@ test('a project that somebody left without its images is moved back to them', as
   await expectAsBefore(native);
 });
 
-test('without its journal, a run goes on by way of the donor', async () => {
+test('without its journal, a run continues by way of the donor', async () => {
   const broken = {isOn: true};
   const refused = jsonReply(400, {errors: [{code: 'DENIED', message: 'no'}]});
   await using native = await startNative({
@@ -230,7 +230,7 @@ test('without its journal, a run goes on by way of the donor', async () => {
 test.each([
   ['no', 'Something that no version ever said', [1, WHOLE]],
   ['the', 'Something about the container registry that no version ever said', [0, NONE]],
-])('a refusal in other words takes %s way by the donor: %s', async (_, message, expected) => {
+])('a refusal with another message leads %s way by the donor: %s', async (_, message, expected) => {
   const at: {rig?: Native['rig']} = {};
   const intercept: Intercept = ({method, path}, next) =>
     method === 'PUT' && path.endsWith('/transfer') && at.rig && deletions(at.rig).length === 0
@@ -247,7 +247,7 @@ test.each([
 describe('a plan whose donor cannot be used', () => {
   const donor = ['--donor', 'donors/missing'];
 
-  test('has no other way, and says so', async () => {
+  test('has no other way, and reports that', async () => {
     await using native = await startNative({donor});
     expect(native.planned.code).toBe(0);
     expect(native.planned.stdout).toContain('NO_FALLBACK');

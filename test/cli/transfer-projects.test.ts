@@ -175,7 +175,7 @@ describe('a plan of several projects', () => {
     }
   });
 
-  test('is not made where the file alone says which GitLab gets the token', async () => {
+  test('is not made if only the file names the GitLab that gets the token', async () => {
     await using at = await start();
     const refused = await run(['plan', at.migration, '--out', at.plan]);
     expect([refused.code, refused.stdout]).toEqual([3, '']);
@@ -185,7 +185,7 @@ describe('a plan of several projects', () => {
     expect(other).toMatchObject({code: 64, stdout: ''});
   });
 
-  test('is divided into shards of projects, which run at once', async () => {
+  test('is divided into shards of projects, which run concurrently', async () => {
     await using lot = await tempDirectory();
     await using at = await start(`donor: ${lot.join('lot')}`);
     await at.make();
@@ -443,7 +443,7 @@ describe('rollback of several projects', () => {
     expect(gaps(at.rig.sandbox.events.events)).toEqual([]);
   });
 
-  test('leaves projects alone that were not begun', async () => {
+  test('does not change projects that were not started', async () => {
     await using at = await start();
     await at.make();
     at.keep('app');

@@ -89,11 +89,24 @@ async function start() {
       const wish = ['plan', 'transfer', OLD, '--to', 'new_org/build/', '--gitlab', rig.url];
       return run(...wish, '--out', directory.join(file), ...place);
     },
-    /** Somebody pushes a tag to the old path. */
+    /** Applies the plan in a run that is killed at its first request for a blob. */
+    async applyKilledAtFirstBlob(): Promise<void> {
+      const kill = new AbortController();
+      const {signal} = kill;
+      faults.refuse = ({path}) => {
+        if (path.includes('/blobs/')) kill.abort(new DOMException('killed', 'AbortError'));
+        return false;
+      };
+      const env = {GITLAB_TOKEN: 'ada-api'};
+      const args = ['apply', directory.join('move.plan.json'), '--yes'];
+      await transship(args, {env, stopping: signal, aborted: signal});
+      faults.refuse = () => false;
+    },
+    /** Pushes a tag to the old path. */
     async push(to: string): Promise<void> {
       await manifests.put(`${OLD}/cr` as RepositoryPath, image, to as Tag);
     },
-    /** Somebody pushes another image over a tag of the old path. @returns its digest */
+    /** Pushes another image over a tag of the old path. @returns its digest */
     async move(tag: string): Promise<string> {
       const path = `${OLD}/cr` as RepositoryPath;
       return await storeImage(rig.sandbox.storage, path, tag, [someBytes(10)]);
@@ -129,7 +142,7 @@ async function stoppedAfterDeletion(...donor: readonly string[]) {
 }
 
 describe('a transfer that stopped after its deletions', () => {
-  test('says what is gone, where it waits, and which commands work', async () => {
+  test('reports deleted images, where they are, and which commands work', async () => {
     await using at = await stoppedAfterDeletion();
     const line = at.stopped.stdout.trimEnd().split('\n').at(-1);
     expect(line).toContain(`2 tags of ${OLD} are gone from the old path and wait at ${at.donor}`);
@@ -143,7 +156,7 @@ describe('a transfer that stopped after its deletions', () => {
     expect(status.stdout).toContain('0 of 2 images at the new path (2 at the donor, 0 at the old');
   });
 
-  test('says so at drift, too: what was pushed late does not hide what is gone', async () => {
+  test('reports it at drift, too: late pushes do not hide deleted images', async () => {
     await using at = await stoppedAfterDeletion();
     await at.push('late');
 
@@ -225,7 +238,7 @@ describe('a transfer that stopped after its deletions', () => {
     expect((await at.planTo('move.plan.json')).code).toBe(0);
   });
 
-  test('is told of where no journal is to be found, by repositories without tags', async () => {
+  test('is reported without a journal, from repositories without tags', async () => {
     await using at = await stoppedAfterDeletion();
     await rm(at.journal);
     const blind = await at.planTo('other.plan.json', '--donor', 'donors/parking');
@@ -354,7 +367,7 @@ describe('a transfer that stopped after its deletions', () => {
     expect(await at.tags(`${NEW}/cr`)).toEqual(['v2.9.1']);
   });
 
-  test('does not deny, without journal and donor, that images are gone', async () => {
+  test('reports deleted images also without journal and donor', async () => {
     await using at = await stoppedAfterDeletion('--donor', 'donors/parking');
     await rm(at.journal);
     const env = {GITLAB_TOKEN: 'bob-api'};
@@ -392,21 +405,10 @@ describe('the cleanup policy', () => {
     );
   });
 
-  test('that a killed run left off is told by status, and put back by the plan that follows', async () => {
+  test('that a killed run paused is reported by status, and restored by the next plan', async () => {
     await using at = await start();
     await at.planTo('move.plan.json');
-    const kill = new AbortController();
-    at.faults.refuse = ({path}) => {
-      if (path.includes('/blobs/')) kill.abort(new DOMException('killed', 'AbortError'));
-      return false;
-    };
-    const env = {GITLAB_TOKEN: 'ada-api'};
-    await transship(['apply', at.plan, '--yes'], {
-      env,
-      stopping: kill.signal,
-      aborted: kill.signal,
-    });
-    at.faults.refuse = () => false;
+    await at.applyKilledAtFirstBlob();
     expect(await at.isPolicyOn()).toBe(false);
     const status = await at.run('status', at.plan, '--format', 'json');
     expect((JSON.parse(status.stdout) as StatusResult).projects?.[0]?.standing).toMatchObject({
@@ -456,18 +458,10 @@ describe('a cleanup policy that was put back', () => {
     expect(json).toMatchObject({container_expiration_policy: {...POLICY, keep_n: 25}});
   });
 
-  test('is on also after a run that could not begin', async () => {
+  test('is active also after a run that could not start', async () => {
     await using at = await start();
     await at.planTo('move.plan.json');
-    const kill = new AbortController();
-    at.faults.refuse = ({path}) => {
-      if (path.includes('/blobs/')) kill.abort(new DOMException('killed', 'AbortError'));
-      return false;
-    };
-    const env = {GITLAB_TOKEN: 'ada-api'};
-    const {signal} = kill;
-    await transship(['apply', at.plan, '--yes'], {env, stopping: signal, aborted: signal});
-    at.faults.refuse = () => false;
+    await at.applyKilledAtFirstBlob();
     expect(await at.isPolicyOn()).toBe(false);
     // There is nobody to ask.
     expect((await at.run('apply', at.plan)).code).toBe(64);
@@ -475,7 +469,7 @@ describe('a cleanup policy that was put back', () => {
   });
 });
 
-test('tags that were taken along are moved and verified without the journal', async () => {
+test('adopted tags are moved and verified without the journal', async () => {
   await using at = await start();
   await at.planTo('move.plan.json');
   await at.push('late');
@@ -514,7 +508,7 @@ test('tags that were taken along are removed from the donor with the others', as
 });
 
 describe('without the journal, after the deletions,', () => {
-  test('a donor project that the plan created goes on to be the donor, and stays', async () => {
+  test('a donor project that the plan created remains the donor, and is kept', async () => {
     const donor = ['--donor', 'donors/spare', '--create-donor'];
     await using at = await stoppedAfterDeletion(...donor);
     await rm(at.journal);

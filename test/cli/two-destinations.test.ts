@@ -80,7 +80,7 @@ test('what one registry refuses gets to the other, and later to both', async () 
   expect(await at.other.storage.manifests.tags('app' as RepositoryPath)).toEqual([]);
 });
 
-test('an upload that breaks off goes on, and both registries have all bytes', async () => {
+test('an upload that breaks off is resumed, and both registries have all bytes', async () => {
   await using at = await migration([
     {method: 'PATCH', skip: 1, fault: {kind: 'cut-request', after: 2 * MIB}},
     {method: 'PUT', fault: {kind: 'reset'}},

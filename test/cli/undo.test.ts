@@ -101,7 +101,7 @@ describe('rollback of deletions', () => {
     expect(Object.keys(await tagsOf(url))).toEqual(['v1']);
   });
 
-  test('leaves a tag alone that was pushed since then', async () => {
+  test('does not change a tag that was pushed since then', async () => {
     const {url, host} = sandbox;
     await pushImage(url, repository, 'a', {layers: [Buffer.from('a')]});
     const b = await pushImage(url, repository, 'b', {layers: [Buffer.from('b')]});
@@ -110,7 +110,7 @@ describe('rollback of deletions', () => {
     const fresh = await pushImage(url, repository, 'a', {layers: [Buffer.from('new')]});
     const run = await transship(['rollback', fileName()]);
     expect(run.code).toBe(4);
-    expect(run.stdout).toContain('1 tag pushed since then and left alone; 1 tag put back');
+    expect(run.stdout).toContain('1 tag pushed since then and not changed; 1 tag restored');
     expect(await tagsOf(url)).toEqual({a: fresh.digest, b: b.digest});
   });
 

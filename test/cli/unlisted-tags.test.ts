@@ -58,7 +58,7 @@ async function copy(from: string, ...flags: readonly string[]) {
 }
 
 describe('a place that does not list tags', () => {
-  test.each(answers)('gives a single image with its signature: %s', async (_what, reply) => {
+  test.each(answers)('provides a single image with its signature: %s', async (_what, reply) => {
     lists = {source: reply};
     const {code, stdout, stderr, tags} = await copy('app:1');
     expect({code, stderr}).toMatchObject({
@@ -80,7 +80,7 @@ describe('a place that does not list tags', () => {
     expect(all.stdout).toContain('0 already there, 1 left out');
   });
 
-  test('does not give a whole repository', async () => {
+  test('does not provide a complete repository', async () => {
     lists = {source: answer(403)};
     expect(toldError(await copy('app'))).toMatchObject({code: 'FORBIDDEN', side: 'the source'});
   });

@@ -86,30 +86,36 @@ describe.each(WHERE)('a directory %s', (where) => {
     },
   );
 
-  test.each(['--out', '--delta-report', '--junit', '--dotenv'])('for %s is told', async (flag) => {
-    const file = `${impossible(where)}/file`;
-    const earlier = temp.join('earlier.plan.json');
-    await transship(['plan', 'copy', image, target(), '--out', earlier]);
-    const command =
-      {
-        '--out': ['plan', 'copy'],
-        '--delta-report': ['plan', 'copy', '--since', earlier],
-        '--junit': ['copy'],
-        '--dotenv': ['copy'],
-      }[flag] ?? [];
-    const run = await transship([...command, image, target(), flag, file]);
-    const error = toldError({...run, stdout: ''});
-    expect(error).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1, side: 'this machine'});
-    expect(error.message).toContain(file);
-  });
+  test.each(['--out', '--delta-report', '--junit', '--dotenv'])(
+    'for %s is reported',
+    async (flag) => {
+      const file = `${impossible(where)}/file`;
+      const earlier = temp.join('earlier.plan.json');
+      await transship(['plan', 'copy', image, target(), '--out', earlier]);
+      const command =
+        {
+          '--out': ['plan', 'copy'],
+          '--delta-report': ['plan', 'copy', '--since', earlier],
+          '--junit': ['copy'],
+          '--dotenv': ['copy'],
+        }[flag] ?? [];
+      const run = await transship([...command, image, target(), flag, file]);
+      const error = toldError({...run, stdout: ''});
+      expect(error).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1, side: 'this machine'});
+      expect(error.message).toContain(file);
+    },
+  );
 
-  test.each(['oci', 'oci-archive', 'dir'])('for %s: is told of each image', async (transport) => {
-    const place = `${transport}:${impossible(where)}/images`;
-    const run = await transship(['copy', image, place, '--format', 'json']);
-    const told = run.stdout === '' ? run.stderr : run.stdout;
-    expect(told).toMatch(/FILE_WRITE_FAILED|DESTINATION_CONFLICT/);
-    expect([1, 3]).toContain(run.code);
-  });
+  test.each(['oci', 'oci-archive', 'dir'])(
+    'for %s: is reported for each image',
+    async (transport) => {
+      const place = `${transport}:${impossible(where)}/images`;
+      const run = await transship(['copy', image, place, '--format', 'json']);
+      const told = run.stdout === '' ? run.stderr : run.stdout;
+      expect(told).toMatch(/FILE_WRITE_FAILED|DESTINATION_CONFLICT/);
+      expect([1, 3]).toContain(run.code);
+    },
+  );
 
   test('for the content of the sandbox ends it', async () => {
     const run = await transship(['sandbox', '--port', '0', '--dir', impossible(where)]);

@@ -35,7 +35,7 @@ test.each([
 });
 
 test.each([0o000, 0o022, 0o077])(
-  "with the umask %o the directories are the user's alone",
+  'with the umask %o, only the user can access the directories',
   async (mask) => {
     await using home = await tempDirectory();
     await using other = await tempDirectory();

@@ -92,7 +92,7 @@ describe('verify', () => {
     expect(await verify('--read')).toMatchObject({code: 0, wrong: []});
   });
 
-  test('--repair brings what is gone below a manifest that is there', async () => {
+  test('--repair copies missing content of an existing manifest', async () => {
     const [amd, arm] = await copied(destination.host);
     const {manifests, blobs} = destination.storage;
     await manifests.untag(repository, 'amd' as Tag);
@@ -110,7 +110,7 @@ describe('verify', () => {
     expect(await verify('--repair')).toMatchObject({code: 0, wrong: [], repaired: {images: 2}});
   });
 
-  test('--repair leaves a tag alone that somebody moved', async () => {
+  test('--repair does not change a tag that was moved', async () => {
     const [image] = await copied(destination.host);
     await pushImage(destination.url, repository, 'amd', {layers: [Buffer.from('other')]});
     expect(await verify('--repair')).toMatchObject({code: 2, wrong: ['tag']});
@@ -128,7 +128,7 @@ describe('verify', () => {
     expect(run.stdout).toMatch(/BLOB_NOT_FOUND[^]*0 of 2 images sent again/);
   });
 
-  test('says so where a registry keeps its damaged copy', async () => {
+  test('reports a registry that keeps its damaged copy', async () => {
     await using docker = await startDockerRegistry();
     const [image] = await copied(docker.host);
     const file = await fileOf(docker.storage, layerOf(image));

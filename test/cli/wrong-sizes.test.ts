@@ -81,7 +81,7 @@ async function has(at: {readonly url: string}, repository: string, bytes: string
 
 let count = 0;
 
-describe.each(WRONG)('a manifest that gives a size of a blob as %s', (_name, wrong) => {
+describe.each(WRONG)('a manifest with the size of a blob as %s', (_name, wrong) => {
   test('is copied unchanged, with one note', async () => {
     const repository = `wrong/r${++count}`;
     const bytes = await pushWrong(source, repository, wrong, {parts: ['layer', 'config']});
@@ -102,7 +102,7 @@ describe.each(WRONG)('a manifest that gives a size of a blob as %s', (_name, wro
     expect((await destination.requests()).filter(isWrite)).toEqual([]);
   });
 
-  test('goes to a layout and from there to a registry', async () => {
+  test('is copied to a layout and from there to a registry', async () => {
     const repository = `wrong/r${++count}`;
     const bytes = await pushWrong(source, repository, wrong, {parts: ['layer', 'config']});
     const temp = cleanup.use(await tempDirectory());
@@ -163,7 +163,7 @@ test('an interrupted upload of a layer of size 0 is continued', async () => {
   await has(destination, repository, bytes);
 });
 
-test('a registry that tells no digest with its blobs is not sent them twice', async () => {
+test('a registry that reports no digest for blobs does not receive them twice', async () => {
   const repository = `wrong/r${++count}`;
   await pushWrong(terse, repository, (size) => size + 1);
   const bytes = await pushWrong(source, repository, (size) => size + 1);

@@ -31,7 +31,7 @@ test.each([
   ['plans/plan.schema.json', 'docs/plan-format.md'],
   ['plans/migration.schema.json', 'docs/migration-file.md'],
   ['plans/policy.schema.json', 'docs/policy.md'],
-])('the fields and fixed words of %s are on %s', async (schema, page) => {
+])('the fields and fixed values of %s are on %s', async (schema, page) => {
   const words = wordsOf(JSON.parse(await text(schema)));
   const named = new Set((await text(page)).match(/[\w-]+/g));
   expect(words.size).toBeGreaterThan(7);

@@ -53,7 +53,7 @@ test('the schema is published', async () => {
   await expect(`${JSON.stringify(schema, null, 2)}\n`).toMatchFileSnapshot(file);
 });
 
-test('the page names every field and every fixed word', async () => {
+test('the page documents every field and every fixed value', async () => {
   const page = await readFile(new URL('../../docs/json-output.md', import.meta.url), 'utf8');
   const prose = page.replaceAll(/^```.*?^```$/gms, '');
   const words = new Set<string>();
@@ -78,7 +78,7 @@ const lines = (stderr: string): readonly unknown[] =>
     .split('\n')
     .map((line) => JSON.parse(line) as unknown);
 
-describe('what is printed is as the schema says', () => {
+describe('the output conforms to the schema', () => {
   test('of copies that fail in part, and are run in shards', async () => {
     await using source = await startSandbox();
     let isRefusing = true;
@@ -172,7 +172,7 @@ describe('what is printed is as the schema says', () => {
     expect(line).toMatchObject({type: 'error', error: {retry: false, side: 'local'}});
   });
 
-  test('of a run that nobody agreed to', async () => {
+  test('of a run that was not confirmed', async () => {
     await using source = await startSandbox();
     await storeImage(source.storage, 'app' as RepositoryPath, 'v1', [Buffer.from('a')]);
     const run = await transship(
@@ -184,7 +184,7 @@ describe('what is printed is as the schema says', () => {
   });
 });
 
-test('a plan goes through a pipe: --out - and -', async () => {
+test('a plan can be piped: --out - and -', async () => {
   await using source = await startSandbox();
   await using temp = await tempDirectory();
   await storeImage(source.storage, 'app' as RepositoryPath, 'v1', [Buffer.from('a')]);

@@ -32,7 +32,7 @@ describe('a catalog', () => {
     expect(found).toEqual(names(250));
   });
 
-  test('whose pages repeat names gives each once', async () => {
+  test('whose pages repeat names lists each once', async () => {
     const found = await list(({url}, response) => {
       const isFirst = !url.searchParams.has('last');
       const repositories = isFirst ? ['a', 'b'] : ['b', 'a', 'c'];
@@ -110,7 +110,7 @@ describe('the kind of a source', () => {
     });
   });
 
-  test('of a GitLab comes with its address, below a path too', async () => {
+  test('of a GitLab has its address, also below a path', async () => {
     const value = 'Bearer realm="https://acme.example/git/jwt/auth",service="container_registry"';
     await againstRegistry(challenge(value), async (_repository, _server, registry) => {
       const found = await findSourceKind(registry, call);

@@ -108,7 +108,7 @@ describe('a GitLab with a prefix', () => {
     ['of a project', 'org/build/app', ['org/build/app', 'org/build/app/tools/lint']],
     ['of an image below a project', 'org/build/app/tools', ['org/build/app/tools/lint']],
     ['of an image', 'org/build/app/tools/lint', ['org/build/app/tools/lint']],
-  ])('%s lists what is below it', async (_what, prefix, names) => {
+  ])('%s lists the repositories below it', async (_what, prefix, names) => {
     await using sandbox = await startGitLabSandbox({seed: parseSeed(transferSeed())});
     await using gitlab = openGitLab(sandbox.url, 'root-api');
     const lister = gitlabLister({host: sandbox.host, gitlab, isOwnRegistry: () => undefined});
@@ -118,7 +118,7 @@ describe('a GitLab with a prefix', () => {
   test.each([
     ['of nothing', 'org/nothing', 'root-api'],
     ['and a token without the API', 'org', 'ada-registry'],
-  ])('%s says so', async (_what, prefix, token) => {
+  ])('%s is reported', async (_what, prefix, token) => {
     await using sandbox = await startGitLabSandbox({seed: parseSeed(transferSeed())});
     await using gitlab = openGitLab(sandbox.url, token);
     const lister = gitlabLister({host: sandbox.host, gitlab, isOwnRegistry: () => undefined});

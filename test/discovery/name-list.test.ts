@@ -17,7 +17,7 @@ team/app
   expect(parse(text)).toEqual(['team/app', 'team/tool', 'team/deep/er']);
 });
 
-test('every wrong line is named at once', () => {
+test('all invalid lines are reported together', () => {
   const text = 'team/app:v1\nteam/ok\nother.example/team/app\nTeam/app\nelse/where\n';
   const failing = () => parse(text, 'team');
   expect(failing).toThrow(TransshipError);

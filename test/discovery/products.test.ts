@@ -95,7 +95,7 @@ describe('Docker Hub', () => {
     expect((await listWith(dockerHubLister, hub, 'acme')).names).toHaveLength(230);
   });
 
-  test('that wants to be left alone for an hour is', async () => {
+  test('with a Retry-After of an hour ends with RATE_LIMITED', async () => {
     await using hub = await startDockerHub({acme}, {limits: 9, retryAfterS: 3600});
     const error = await failure(listWith(dockerHubLister, hub, 'acme'));
     expect(error.code).toBe('RATE_LIMITED');
@@ -167,7 +167,7 @@ describe('GitHub', () => {
     expect([...updated]).toEqual(['2026-01-02T03:04:05Z']);
   });
 
-  test('tells a used-up rate limit from a refusal', async () => {
+  test('distinguishes an exhausted rate limit from a refusal', async () => {
     await using spent = await startGitHub(owners, {token: 'ghp_token', isExhausted: true});
     expect((await failure(listWith(githubLister, spent, 'ada', login))).code).toBe('RATE_LIMITED');
     await using github = await startGitHub(owners, {token: 'ghp_token'});

@@ -61,7 +61,7 @@ describe('a copy', () => {
     expect(refused.result).toBe('failed');
     const lies = scriptOf([{fault: {kind: 'claim-present'}, times}]);
     expect(await rig.apply(plan, {destination: lies})).toMatchObject({result: 'done'});
-    expect(lies.strikes.length).toBeGreaterThan(0);
+    expect(lies.injected.length).toBeGreaterThan(0);
     expect(await rig.problems()).toEqual([]);
     expect(await tagsOf(rig)).toEqual(['v1', 'v2']);
   });
@@ -97,7 +97,7 @@ describe('a copy', () => {
     const plan = await rig.plan(FROM, TO, 'to/other');
     const destination = scriptOf(rules);
     expect(await rig.apply(plan, {destination})).toMatchObject({result: 'done', blobs});
-    expect(destination.strikes).toHaveLength(rules.length * 5);
+    expect(destination.injected).toHaveLength(rules.length * 5);
     expect(await rig.problems()).toEqual([]);
     expect(await rig.destination.storage.repositories()).toHaveLength(2);
   });

@@ -195,7 +195,7 @@ describe('killed at a request to the source of a copy to docker-registry', async
   });
 });
 
-describe('killed at a request to a registry that tells the offset at any time', async () => {
+describe('killed at a request to a registry that reports offsets', async () => {
   const route = {images: large, registry: sandbox.host, flags: []};
   const {destination} = await undisturbed(route);
 

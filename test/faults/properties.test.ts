@@ -35,8 +35,8 @@ const work = pieceSizes.chain((chunk) =>
   }),
 );
 
-it('a copy ends whole or with a code, whatever goes wrong, and ends whole when nothing does any more', async () => {
-  const struck = new Set<string>();
+it('a copy completes or ends with a code under any faults, and completes without them', async () => {
+  const injected = new Set<string>();
   await fc.assert(
     fc.asyncProperty(
       work,
@@ -60,8 +60,8 @@ it('a copy ends whole or with a code, whatever goes wrong, and ends whole when n
           const ended = await rig
             .apply(plan, {source, destination, timeouts: TIMEOUTS, aborted, settings})
             .catch((error: unknown) => error);
-          for (const {rule} of [...source.strikes, ...destination.strikes])
-            struck.add(rule.fault.kind);
+          for (const {rule} of [...source.injected, ...destination.injected])
+            injected.add(rule.fault.kind);
           expect(aborted.aborted).toBe(false);
           expect(isDescribed(ended)).toBe(true);
           expect(JSON.stringify(ended)).not.toContain('INTERNAL');
@@ -76,7 +76,7 @@ it('a copy ends whole or with a code, whatever goes wrong, and ends whole when n
     ),
     {seed: SEED, numRuns: 40},
   );
-  expect(struck).toEqual(new Set(FAULT_KINDS));
+  expect(injected).toEqual(new Set(FAULT_KINDS));
 }, 120_000);
 
 const blobCases = fc.record({chunk: pieceSizes, part: pieceSizes}).chain(({chunk, part}) =>
@@ -87,7 +87,7 @@ const blobCases = fc.record({chunk: pieceSizes, part: pieceSizes}).chain(({chunk
   }),
 );
 
-it('a blob, in chunks and parts of any size, ends whole or with a code, whatever goes wrong', async () => {
+it('a blob, in chunks and parts of any size, completes or ends with a code under any faults', async () => {
   await fc.assert(
     fc.asyncProperty(
       blobCases,
@@ -109,7 +109,7 @@ it('a blob, in chunks and parts of any size, ends whole or with a code, whatever
         const kept = await rig.kept(blob);
         expect([undefined, blob.digest]).toContain(kept);
         // A registry that lies about a blob is found out when the manifest is put.
-        const isLie = rig.destinationFaults.strikes.some(
+        const isLie = rig.destinationFaults.injected.some(
           ({rule, method}) => rule.fault.kind === 'claim-present' || method === 'HEAD',
         );
         expect(failure !== undefined || kept !== undefined || isLie).toBe(true);

@@ -48,7 +48,7 @@ describe.each([64 * KiB, 512 * KiB])(
     const size = 6 * chunk + 10;
     const sizes = {chunk, part: chunk};
 
-    it('goes on where the upload stands, reads only from there, and looks whether the blob is kept', async () => {
+    it('resumes at the offset of the upload, reads only from there, and verifies the blob', async () => {
       await using rig = await TransferRig.start(sizes);
       const blob = await rig.blob(size);
       const saved = (await stopAt(3 * chunk, rig, blob)).at(-1);
@@ -76,7 +76,7 @@ describe.each([64 * KiB, 512 * KiB])(
       expect(await rig.kept(blob)).toBe(blob.digest);
     });
 
-    it('starts anew where the upload is gone', async () => {
+    it('starts again if the upload is lost', async () => {
       await using rig = await TransferRig.start(sizes);
       const blob = await rig.blob(size);
       const saved = await leaveUpload(rig, blob, randomBytes(chunk));
@@ -111,7 +111,7 @@ describe.each([64 * KiB, 512 * KiB])(
       expect(await rig.kept(blob)).toBe(blob.digest);
     });
 
-    it('a chunk that the registry got whole, and could not say so, is not sent again', async () => {
+    it('a chunk that was received but not acknowledged is not sent again', async () => {
       await using rig = await TransferRig.start({
         ...sizes,
         destination: [{method: 'PATCH', skip: 2, fault: {kind: 'lose-answer'}}],

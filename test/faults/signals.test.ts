@@ -86,7 +86,7 @@ describe('Ctrl-C', () => {
     expect(await copy.copied()).toBe(true);
   });
 
-  it('twice stops at once, and nothing is lost', async () => {
+  it('twice, stops immediately, and nothing is lost', async () => {
     await using temp = await tempDirectory();
     await using copy = await startStalledCopy(temp);
     await copy.interrupt();
@@ -98,7 +98,7 @@ describe('Ctrl-C', () => {
     expect(await copy.copied()).toBe(true);
   });
 
-  it('once ends the wait for a host that wants to be left alone, also of those that ask it later', async () => {
+  it('once, ends the wait for a host after Retry-After, also for later requests', async () => {
     await using temp = await tempDirectory();
     const faults = new FaultScript([refuse('PUT', 429, {}, 0, {'retry-after': '600'})]);
     await using source = await startSandbox();

@@ -17,13 +17,13 @@ it('leaves small requests through while stalled chunks have all places of large 
   });
   const blobs = await Promise.all(Array.from({length: TRANSFERS}, () => rig.blob(chunk + 1)));
   const transfers = blobs.map((blob) => rig.transfer(blob));
-  const {strikes, gates} = rig.destinationFaults;
+  const {injected, gates} = rig.destinationFaults;
   const {url, log} = rig.sandboxes.destination;
   const opened = () => log.entries.filter(({method}) => method === 'POST');
   await expect.poll(() => opened().length, PATIENCE).toBe(TRANSFERS);
   // As many as there are places, and the others wait.
-  await expect.poll(() => strikes.length, PATIENCE).toBe(rig.http.throttle(url).limit / 2);
-  expect(strikes.length).toBeLessThan(TRANSFERS);
+  await expect.poll(() => injected.length, PATIENCE).toBe(rig.http.throttle(url).limit / 2);
+  expect(injected.length).toBeLessThan(TRANSFERS);
   const [blob] = blobs;
   expect(blob && (await rig.destination.hasBlob(blob, {signal: NEVER}))).toBe(false);
   gates.open('bodies');

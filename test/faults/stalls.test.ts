@@ -35,7 +35,7 @@ describe.each([
     const blob = await rig.blob(chunk * count + 1);
     await rig.transfer(blob);
     const faults = side === 'source' ? rig.sourceFaults : rig.destinationFaults;
-    expect(faults.strikes).toHaveLength(1);
+    expect(faults.injected).toHaveLength(1);
     expect(await rig.kept(blob)).toBe(blob.digest);
   });
 
@@ -45,7 +45,7 @@ describe.each([
     await using rig = await TransferRig.start(options);
     const blob = await rig.blob(chunk);
     await rig.transfer(blob);
-    expect(rig.destinationFaults.strikes).toHaveLength(1);
+    expect(rig.destinationFaults.injected).toHaveLength(1);
     expect(await rig.kept(blob)).toBe(blob.digest);
   });
 });

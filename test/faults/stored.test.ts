@@ -40,7 +40,7 @@ async function applyWith(
   const destination = scriptOf([{...rule, fault: {kind: 'answer', ...answer}}]);
   const result = await rig.apply(plan, {destination, report: (event) => events.push(event)});
   const retries = events.filter(({type}) => type === 'retrying').length;
-  return {result, retries, strikes: destination.strikes};
+  return {result, retries, injected: destination.injected};
 }
 
 const WRITES = [
@@ -58,25 +58,25 @@ describe.each(WRITES)('%s', (_what, rule) => {
   ])('answered with %s', (_answer, answer) => {
     it('is sent again where nothing was stored', async () => {
       await using rig = await startCopy();
-      const {result, retries, strikes} = await applyWith(rig, {...rule, times: 2}, answer);
+      const {result, retries, injected} = await applyWith(rig, {...rule, times: 2}, answer);
       expect(result.result).toBe('done');
       expect(await rig.problems()).toEqual([]);
       expect(await rig.destination.storage.manifests.tags(TO)).toEqual(['v1']);
-      expect([retries, strikes.length]).toEqual([2, 2]);
+      expect([retries, injected.length]).toEqual([2, 2]);
     });
 
-    it('is done where it was stored', async () => {
+    it('is done if it was stored', async () => {
       await using rig = await startCopy();
       const stored = {...answer, carriedOut: true};
-      const {result, retries, strikes} = await applyWith(rig, {...rule, times: 99}, stored);
+      const {result, retries, injected} = await applyWith(rig, {...rule, times: 99}, stored);
       expect(result.result).toBe('done');
       expect(await rig.problems()).toEqual([]);
       expect(retries).toBe(0);
-      expect(strikes.length).toBeGreaterThan(0);
+      expect(injected.length).toBeGreaterThan(0);
     });
   });
 
-  it('fails where it is never stored', async () => {
+  it('fails if it is never stored', async () => {
     await using rig = await startCopy();
     const {result} = await applyWith(rig, {...rule, times: 99}, TEXT);
     const [failed] = result.steps;
@@ -94,7 +94,7 @@ it('a child that was not stored is sent before its index', async () => {
   expect(result.result).toBe('done');
 });
 
-it('nothing more is asked where the answers state what was stored', async () => {
+it('no further requests are sent if the responses state what was stored', async () => {
   await using rig = await startCopy();
   const plan = await rig.plan(FROM, TO);
   const before = rig.destination.log.entries.length;

@@ -49,7 +49,7 @@ describe('a token', () => {
   });
 
   it.each([64 * KiB, 512 * KiB])(
-    'that ends while a chunk of %i bytes is on its way is renewed, and the upload goes on',
+    'that expires during a chunk of %i bytes is renewed, and the upload continues',
     async (chunk) => {
       const clock = {now: Date.UTC(2026, 0, 1)};
       const start = clock.now;
@@ -69,7 +69,7 @@ describe('a token', () => {
     },
   );
 
-  it('is fetched once for all that wait for it', async () => {
+  it('is requested once for all waiting requests', async () => {
     const clock = {now: Date.UTC(2026, 0, 1)};
     await using rig = await TransferRig.start(withTokens(clock));
     const blobs = await Promise.all(Array.from({length: 8}, () => rig.blob(2 * CHUNK)));

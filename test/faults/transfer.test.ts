@@ -75,7 +75,7 @@ describe.each(CHUNKS)('a blob in chunks and parts of %i bytes survives', (chunk)
     const blob = await rig.blob(size);
     const told = await rig.transfer(blob);
     const faults = side === 'source' ? rig.sourceFaults : rig.destinationFaults;
-    expect(faults.strikes.length).toBeGreaterThan(0);
+    expect(faults.injected.length).toBeGreaterThan(0);
     expect(await rig.kept(blob)).toBe(blob.digest);
     expect(told.acknowledged.at(-1)).toBe(size);
     expect(told.sent).toBeLessThanOrEqual(size + most);
@@ -124,7 +124,7 @@ describe.each([
     const blob = await rig.blob(size);
     const {acknowledged} = await rig.transfer(blob);
     const faults = side === 'source' ? rig.sourceFaults : rig.destinationFaults;
-    expect(faults.strikes.length).toBeGreaterThan(0);
+    expect(faults.injected.length).toBeGreaterThan(0);
     expect(chunksOf(rig)).toEqual([]);
     expect(await rig.kept(blob)).toBe(blob.digest);
     expect(acknowledged.at(-1)).toBe(blob.size);
@@ -148,7 +148,7 @@ it('a Location on another scheme is put right, and told once', async () => {
   const blob = await rig.blob(sizeFor(CHUNK));
   await rig.transfer(blob);
   expect(await rig.kept(blob)).toBe(blob.digest);
-  expect(rig.destinationFaults.strikes.length).toBeGreaterThan(5);
+  expect(rig.destinationFaults.injected.length).toBeGreaterThan(5);
   expect(rig.notices).toEqual(['UPLOAD_LOCATION_HTTPS']);
 });
 
@@ -201,12 +201,12 @@ describe('gives up, with a code,', () => {
     ],
   ];
 
-  it.each(FINAL)('at %s', async (_what, side, rules, error, strikes) => {
+  it.each(FINAL)('at %s', async (_what, side, rules, error, injected) => {
     await using rig = await TransferRig.start({[side]: rules});
     const blob = await rig.blob(2 * CHUNK + 100);
     await expect(rig.transfer(blob)).rejects.toMatchObject(error);
     const faults = side === 'source' ? rig.sourceFaults : rig.destinationFaults;
-    expect(faults.strikes).toHaveLength(strikes);
+    expect(faults.injected).toHaveLength(injected);
     expect(await rig.kept(blob)).toBeUndefined();
   });
 });
@@ -221,7 +221,7 @@ it('a source whose bytes are wrong twice is given up, and nothing of it is kept'
 });
 
 it.each(CHUNKS)(
-  'an upload that the registry gives up when it is cut starts anew, in chunks of %i bytes',
+  'an upload that the registry discards when it is cut starts again, in chunks of %i bytes',
   async (chunk) => {
     await using rig = await TransferRig.start({
       destination: [cutRequest(1000, {skip: 2})],

@@ -58,7 +58,7 @@ test('a change that GitLab refused for the moment is asked for again', async () 
   expect(statuses).toEqual([]);
 });
 
-test('a repository is waited for until it is gone, and a failed deletion ends the wait', async () => {
+test('a repository is polled until it is deleted, and a failed deletion ends the wait', async () => {
   const statuses: (string | null)[] = ['delete_scheduled', 'delete_ongoing'];
   let last: 'gone' | 'delete_failed' = 'gone';
   await using rig = await scripted((_request, response) => {

@@ -48,7 +48,7 @@ test.each(['legacy', 'metadata-db'] as const)(
   },
 );
 
-test('a path change that GitLab ignores is told', async () => {
+test('a path change that GitLab ignores is reported', async () => {
   await using at = await start({mode: 'legacy'});
   const {id} = await at.gitlab.projects.get('org/build/app', CALL);
   await expect(at.gitlab.projects.changePath(id, 'other', CALL)).rejects.toMatchObject({
@@ -59,7 +59,7 @@ test('a path change that GitLab ignores is told', async () => {
   });
 });
 
-test('a registry that refuses to move is told from one that has the name', async () => {
+test('a registry that refuses to move is distinguished from a taken name', async () => {
   await using at = await start({switches: {nativeMove: 'unsupported'}});
   const {id} = await at.gitlab.projects.get('org/build/app', CALL);
   const org = await at.gitlab.groups.get('org', CALL);
@@ -69,7 +69,7 @@ test('a registry that refuses to move is told from one that has the name', async
   expect(await transfer()).toMatchObject({fullPath: 'org/app'});
 });
 
-test('a transfer that goes on in the background is waited for', async () => {
+test('a transfer in the background is waited for', async () => {
   await using at = await start({switches: {transferDelayMs: 20}});
   const {id} = await at.gitlab.projects.get('org/build/empty', CALL);
   const org = await at.gitlab.groups.get('org', CALL);

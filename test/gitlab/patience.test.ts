@@ -16,7 +16,7 @@ test.each([502, 504])('after %i a transfer may go on, and is waited for', async 
   expect(moved.fullPath).toBe('a/b/c');
 });
 
-test('what was refused is not waited for', async () => {
+test('a refusal is not waited for', async () => {
   await using rig = await scripted(({method}, response) =>
     method === 'PUT'
       ? sendJson(response, 400, {message: 'no'})
@@ -101,7 +101,7 @@ test.each([
   await expect(set).rejects.toMatchObject({code});
 });
 
-test('words in a failure of the server are not taken for a refusal', async () => {
+test('the message of a server failure is not mistaken for a refusal', async () => {
   await using rig = await scripted((_request, response) =>
     sendJson(response, 500, {message: 'path has already been taken'}),
   );

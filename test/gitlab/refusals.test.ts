@@ -6,7 +6,7 @@ import {CALL, projectJson, scripted} from './client.ts';
 const TAGS = 'tags are present in its container registry';
 const DRY_RUN = 'Cannot rename project, the container registry path rename validation failed';
 
-describe('a refused transfer is recognised by its words', () => {
+describe('a refused transfer is recognized by its message', () => {
   test.each<[string, ErrorCode]>([
     [`Project cannot be transferred because ${TAGS}`, 'TRANSFER_TAGS_PRESENT'],
     [`Project cannot be transferred, because ${TAGS}`, 'TRANSFER_TAGS_PRESENT'],
@@ -149,7 +149,7 @@ describe('a refused change is recognised in every form', () => {
   });
 });
 
-test('a tag that a rule protects is told from a missing right', async () => {
+test('a protected tag is distinguished from a missing permission', async () => {
   const answers = ['403 Forbidden - cannot delete protected tag(s)', '403 Forbidden'];
   await using rig = await scripted((_request, response) =>
     sendJson(response, 403, {message: answers.shift()}),

@@ -3,7 +3,7 @@ import {parseGitLabUrl} from '../../src/gitlab/connection.ts';
 import {sendJson, startHttpServer} from '../support/http-server.ts';
 import {CALL, openGitLab, projectJson, scripted} from './client.ts';
 
-test('the token goes in its header, and to no other host', async () => {
+test('the token is sent in its header, and to no other host', async () => {
   await using other = await startHttpServer((_request, response) =>
     sendJson(response, 200, projectJson('a/b')),
   );
@@ -23,7 +23,7 @@ test('the token goes in its header, and to no other host', async () => {
   expect(JSON.stringify(other.requests[0]?.headers)).not.toContain('secret-token');
 });
 
-test('the token of a job has a header of its own', async () => {
+test('the token of a job has its own header', async () => {
   await using server = await startHttpServer((_request, response) =>
     sendJson(response, 200, projectJson('a/b')),
   );

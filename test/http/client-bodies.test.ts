@@ -3,12 +3,13 @@ import type {ServerResponse} from 'node:http';
 import type {Socket} from 'node:net';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import type {HttpClientOptions} from '../../src/http/client.ts';
-import {type HttpRequest, LARGE_BODY} from '../../src/http/request.ts';
+import {LARGE_BODY} from '../../src/http/request.ts';
 import {type TestAuthority, testAuthority} from '../support/certificates.ts';
+import {get} from '../support/http-request.ts';
 import {startHttpServer} from '../support/http-server.ts';
 import {type RawServer, startRawServer} from '../support/raw-server.ts';
 import {ONCE, singleAttemptClient} from '../support/single-attempt.ts';
-import {collect, NEVER} from '../support/streams.ts';
+import {collect} from '../support/streams.ts';
 
 const LARGE = 5 * 1024 * 1024 + 17;
 /** More connections than a run opens for one blob. */
@@ -32,14 +33,6 @@ function rawServer(answer: (socket: Socket) => void): Promise<RawServer> {
 
 const client = (options?: HttpClientOptions) => singleAttemptClient(tls, options);
 
-const large = (url: string, more: Partial<HttpRequest> = {}): HttpRequest => ({
-  method: 'GET',
-  url: new URL(url),
-  side: 'source',
-  signal: NEVER,
-  ...more,
-});
-
 /** Gives all its chunks in one memory, as those who lend do. */
 async function* lent(bytes: Buffer, size: number): AsyncGenerator<Uint8Array, void, undefined> {
   const memory = Buffer.alloc(size);
@@ -60,7 +53,7 @@ describe.each(['http', 'https'] as const)('a large body over %s', (scheme) => {
     }, options());
     await using http = client();
     for (let round = 0; round < 3; round++) {
-      const answer = await http.send(large(server.url));
+      const answer = await http.send(get(server.url));
       const hash = createHash('sha256');
       for await (const chunk of answer.chunks()) {
         // Reading goes on while a chunk is worked on, until its buffer is full, and must not reach it.
@@ -82,7 +75,7 @@ describe.each(['http', 'https'] as const)('a large body over %s', (scheme) => {
       for (const each of held) each.writeHead(200, {'content-length': LARGE}).end(bytes);
     }, options());
     await using http = client();
-    const read = async () => collect((await http.send(large(server.url))).chunks());
+    const read = async () => collect((await http.send(get(server.url))).chunks());
     const all = await Promise.all(Array.from({length: MANY}, read));
     expect(all.map((each) => each.equals(bytes))).toEqual(Array(MANY).fill(true));
     expect(server.connections()).toBe(MANY);
@@ -96,7 +89,7 @@ describe.each(['http', 'https'] as const)('a large body over %s', (scheme) => {
     await using http = client();
     for (const size of [1000, 300_000]) {
       const body = {kind: 'stream', length: LARGE, chunks: lent(bytes, size)} as const;
-      const answer = await http.send(large(server.url, {method: 'PUT', body}));
+      const answer = await http.send(get(server.url, {method: 'PUT', body}));
       expect(answer.status).toBe(201);
       await answer.discard();
     }
@@ -112,9 +105,9 @@ it('a large body goes over another connection where the server closed that of th
   await using http = client();
   const opening = {method: 'POST'} as const;
   const none = {kind: 'bytes', bytes: new Uint8Array()} as const;
-  expect((await http.send(large(server.url, {...opening, body: none}))).status).toBe(202);
+  expect((await http.send(get(server.url, {...opening, body: none}))).status).toBe(202);
   const body = {kind: 'stream', length: LARGE, chunks: lent(randomBytes(LARGE), 1000)} as const;
-  expect((await http.send(large(server.url, {method: 'PUT', body}))).status).toBe(202);
+  expect((await http.send(get(server.url, {method: 'PUT', body}))).status).toBe(202);
   expect(server.sockets).toHaveLength(2);
 });
 
@@ -130,7 +123,7 @@ it.each([300 * 1024, 0])(
     await using http = client({retry: {...ONCE, attempts: 2}});
     const body = {kind: 'bytes', bytes} as const;
     const request = {method: 'POST', body} as const;
-    expect((await http.send(large(server.url, request))).status).toBe(202);
+    expect((await http.send(get(server.url, request))).status).toBe(202);
     expect(server.requests.map(({target}) => target)).toEqual(['/', '/', '/other']);
     for (const sent of server.requests) expect(sent.body.equals(bytes)).toBe(true);
     expect(server.connections()).toBe(1);
@@ -147,9 +140,9 @@ it('does not go over a connection that was closed with an answer that filled wha
     else socket.end('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
   });
   await using http = client();
-  const first = await http.send(large(server.url));
+  const first = await http.send(get(server.url));
   expect(await collect(first.chunks())).toHaveLength(length);
-  expect((await http.send(large(server.url))).status).toBe(200);
+  expect((await http.send(get(server.url))).status).toBe(200);
 });
 
 describe('a small body of a stream', () => {
@@ -160,7 +153,7 @@ describe('a small body of a stream', () => {
     });
     await using http = client();
     const body = {kind: 'stream', length: bytes.length, chunks: lent(bytes, 1000)} as const;
-    await http.send(large(server.url, {method: 'PUT', body}));
+    await http.send(get(server.url, {method: 'PUT', body}));
     expect(server.requests[0]?.body.equals(bytes)).toBe(true);
   });
 });
@@ -190,7 +183,7 @@ describe('an answer with a large body', () => {
         socket.end();
       });
       await using http = client();
-      const answer = await http.send(large(server.url));
+      const answer = await http.send(get(server.url));
       expect((await collect(answer.chunks())).toString()).toBe('abcdefg');
     }
   });
@@ -210,7 +203,7 @@ describe('an answer with a large body', () => {
   ])('is refused with %s', async (_what, text, code) => {
     await using server = await rawServer((socket) => socket.end(text));
     await using http = client();
-    await expect(http.send(large(server.url))).rejects.toMatchObject({code});
+    await expect(http.send(get(server.url))).rejects.toMatchObject({code});
   });
 
   it.each([
@@ -225,7 +218,7 @@ describe('an answer with a large body', () => {
   ])('that breaks off with %s fails', async (_what, text, code) => {
     await using server = await rawServer((socket) => socket.end(text));
     await using http = client();
-    const reading = http.send(large(server.url)).then((answer) => collect(answer.chunks()));
+    const reading = http.send(get(server.url)).then((answer) => collect(answer.chunks()));
     await expect(reading).rejects.toMatchObject({code});
   });
 
@@ -235,7 +228,7 @@ describe('an answer with a large body', () => {
     });
     await using http = client();
     const {signal, abort} = abortable();
-    const answer = await http.send(large(server.url, {signal}));
+    const answer = await http.send(get(server.url, {signal}));
     const reading = collect(answer.chunks());
     const reason = new Error('enough');
     abort(reason);
@@ -248,7 +241,7 @@ describe('an answer with a large body', () => {
     });
     await using http = client();
     for (let round = 0; round < 2; round++) {
-      const answer = await http.send(large(server.url));
+      const answer = await http.send(get(server.url));
       for await (const chunk of answer.chunks()) if (chunk.byteLength > 0) break;
     }
     expect(server.connections()).toBe(2);

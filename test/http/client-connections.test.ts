@@ -4,10 +4,11 @@ import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import type {HttpClient, HttpClientOptions} from '../../src/http/client.ts';
 import type {HttpRequest} from '../../src/http/request.ts';
 import {type TestAuthority, testAuthority} from '../support/certificates.ts';
+import {get} from '../support/http-request.ts';
 import {startHttpServer} from '../support/http-server.ts';
 import {startRawServer} from '../support/raw-server.ts';
 import {singleAttemptClient} from '../support/single-attempt.ts';
-import {collect, NEVER} from '../support/streams.ts';
+import {collect} from '../support/streams.ts';
 
 let tls: TestAuthority;
 beforeAll(async () => {
@@ -16,14 +17,6 @@ beforeAll(async () => {
 afterAll(() => tls[Symbol.asyncDispose]());
 
 const client = (options?: HttpClientOptions) => singleAttemptClient(tls, options);
-
-const small = (url: string, more: Partial<HttpRequest> = {}): HttpRequest => ({
-  method: 'GET',
-  url: new URL(url),
-  side: 'source',
-  signal: NEVER,
-  ...more,
-});
 
 const textOf = async (http: HttpClient, request: HttpRequest): Promise<string> =>
   (await collect((await http.send(request)).chunks())).toString();
@@ -40,10 +33,10 @@ describe.each(['http', 'https'] as const)('small requests over %s', (scheme) => 
     await using http = client();
     const url = `${server.url}/a`;
     const body = {kind: 'bytes', bytes: Buffer.from('xyz')} as const;
-    expect(await textOf(http, small(url))).toBe('GET /a ');
-    expect(await textOf(http, small(url, {method: 'PUT', body}))).toBe('PUT /a xyz');
-    expect((await http.send(small(url, {method: 'HEAD'}))).status).toBe(200);
-    expect(await textOf(http, small(url, {method: 'POST'}))).toBe('POST /a ');
+    expect(await textOf(http, get(url))).toBe('GET /a ');
+    expect(await textOf(http, get(url, {method: 'PUT', body}))).toBe('PUT /a xyz');
+    expect((await http.send(get(url, {method: 'HEAD'}))).status).toBe(200);
+    expect(await textOf(http, get(url, {method: 'POST'}))).toBe('POST /a ');
     expect(server.connections()).toBe(1);
     expect(server.requests.map(({headers}) => headers['content-length'])).toEqual([
       undefined,
@@ -59,7 +52,7 @@ describe.each(['http', 'https'] as const)('small requests over %s', (scheme) => 
     }, options());
     await using http = client();
     const paths = Array.from({length: 200}, (_, at) => `/${at}`);
-    const texts = await Promise.all(paths.map((path) => textOf(http, small(server.url + path))));
+    const texts = await Promise.all(paths.map((path) => textOf(http, get(server.url + path))));
     expect(texts).toEqual(paths.map((path) => path.repeat(1000)));
     expect(server.connections()).toBeLessThanOrEqual(64);
   });
@@ -70,7 +63,7 @@ describe.each(['http', 'https'] as const)('small requests over %s', (scheme) => 
       response.end(bytes);
     }, options());
     await using http = client();
-    const answer = await http.send(small(server.url));
+    const answer = await http.send(get(server.url));
     const pieces: Buffer[] = [];
     for await (const piece of answer.chunks()) {
       pieces.push(Buffer.from(piece));
@@ -85,7 +78,7 @@ it('gives a body that ends with the connection', async () => {
     socket.end('HTTP/1.1 200 OK\r\n\r\nall of it');
   });
   await using http = client();
-  expect(await textOf(http, small(server.url))).toBe('all of it');
+  expect(await textOf(http, get(server.url))).toBe('all of it');
 });
 
 it('fails where a body ends before its length', async () => {
@@ -93,7 +86,7 @@ it('fails where a body ends before its length', async () => {
     socket.end(`${ANSWER}\r\n1`);
   });
   await using http = client();
-  await expect(textOf(http, small(server.url))).rejects.toMatchObject({code: 'CONNECTION_FAILED'});
+  await expect(textOf(http, get(server.url))).rejects.toMatchObject({code: 'CONNECTION_FAILED'});
 });
 
 it('takes nothing for the next answer that comes after one', async () => {
@@ -102,8 +95,8 @@ it('takes nothing for the next answer that comes after one', async () => {
     socket.write(`${ANSWER}\r\n${connection}.${more}`);
   });
   await using http = client();
-  expect(await textOf(http, small(server.url))).toBe('1.');
-  expect(await textOf(http, small(server.url))).toBe('2.');
+  expect(await textOf(http, get(server.url))).toBe('1.');
+  expect(await textOf(http, get(server.url))).toBe('2.');
 });
 
 it.each([
@@ -114,8 +107,8 @@ it.each([
     socket.write(`${ANSWER}${header}\r\n${connection}.`);
   });
   await using http = client();
-  expect(await textOf(http, small(server.url))).toBe('1.');
-  expect(await textOf(http, small(server.url))).toBe('2.');
+  expect(await textOf(http, get(server.url))).toBe('1.');
+  expect(await textOf(http, get(server.url))).toBe('2.');
 });
 
 it('opens another connection where the server closed the idle one', async () => {
@@ -123,12 +116,12 @@ it('opens another connection where the server closed the idle one', async () => 
     socket.write(`${ANSWER}\r\n${connection}.`);
   });
   await using http = client();
-  expect(await textOf(http, small(server.url))).toBe('1.');
+  expect(await textOf(http, get(server.url))).toBe('1.');
   const [first] = server.sockets;
   first?.end();
   // Ours ends it as well when it has seen that.
   if (first) await once(first, 'close');
-  expect(await textOf(http, small(server.url))).toBe('2.');
+  expect(await textOf(http, get(server.url))).toBe('2.');
 });
 
 it('says at once that it is not HTTP, where the server goes on waiting', async () => {
@@ -136,7 +129,7 @@ it('says at once that it is not HTTP, where the server goes on waiting', async (
     socket.write('SSH-2.0-OpenSSH_9.2\r\n');
   });
   await using http = client();
-  await expect(http.send(small(server.url))).rejects.toMatchObject({code: 'RESPONSE_INVALID'});
+  await expect(http.send(get(server.url))).rejects.toMatchObject({code: 'RESPONSE_INVALID'});
 });
 
 it('fails each request that waits for a connection, where none can be made', async () => {
@@ -147,7 +140,7 @@ it('fails each request that waits for a connection, where none can be made', asy
   await once(server, 'close');
   await using http = client();
   const url = `http://127.0.0.1:${port}/`;
-  const results = await Promise.allSettled(Array.from({length: 70}, () => http.send(small(url))));
+  const results = await Promise.allSettled(Array.from({length: 70}, () => http.send(get(url))));
   const codes = results.map((result) => result.status === 'rejected' && result.reason.code);
   expect(new Set(codes)).toEqual(new Set(['CONNECTION_FAILED']));
 });
@@ -169,7 +162,7 @@ it('gives an answer that comes before the body is sent, and ends the body', asyn
     }
   }
   const body = {kind: 'stream', length: 2, chunks: pieces()} as const;
-  const answer = await http.send(small(server.url, {method: 'PUT', body}));
+  const answer = await http.send(get(server.url, {method: 'PUT', body}));
   answered.resolve();
   expect(answer.status).toBe(413);
   await ended.promise;
@@ -187,7 +180,7 @@ it.each([
     for (const part of parts) yield Buffer.from(part);
   }
   const body = {kind: 'stream', length: 2, chunks: pieces()} as const;
-  const sending = http.send(small(server.url, {method: 'PUT', body}));
+  const sending = http.send(get(server.url, {method: 'PUT', body}));
   await expect(sending).rejects.toMatchObject({code: 'BLOB_SIZE_MISMATCH'});
 });
 
@@ -198,7 +191,7 @@ it.each(['a\r\nx-more: 1', 'a\nb', 'a\0', 'ä€'])(
       response.end();
     });
     await using http = client();
-    const sending = http.send(small(server.url, {headers: {'x-a': value}}));
+    const sending = http.send(get(server.url, {headers: {'x-a': value}}));
     await expect(sending).rejects.toMatchObject({cause: {message: 'invalid x-a header'}});
     expect(server.requests).toHaveLength(0);
   },
@@ -209,7 +202,7 @@ it.each(['a b', 'a:', '', 'ä'])('sends no header with the name %j', async (name
     response.end();
   });
   await using http = client();
-  const sending = http.send(small(server.url, {headers: {[name]: 'x'}}));
+  const sending = http.send(get(server.url, {headers: {[name]: 'x'}}));
   await expect(sending).rejects.toMatchObject({cause: {message: /^invalid .*header/}});
   expect(server.requests).toHaveLength(0);
 });
@@ -223,8 +216,8 @@ it('closes the connection of a request that is aborted, and no other', async () 
   });
   await using http = client();
   const aborted = new AbortController();
-  const first = http.send(small(server.url, {signal: aborted.signal}));
-  const second = textOf(http, small(server.url));
+  const first = http.send(get(server.url, {signal: aborted.signal}));
+  const second = textOf(http, get(server.url));
   await arrived.promise;
   const closed = Promise.race(server.sockets.map((socket) => once(socket, 'close')));
   aborted.abort(new Error('no more'));
@@ -238,7 +231,7 @@ it('breaks what is under way, and what waits, when it is closed', async () => {
   const arrived = Promise.withResolvers<void>();
   await using server = await startRawServer(() => arrived.resolve());
   const http = client();
-  const sending = Array.from({length: 70}, () => http.send(small(server.url)));
+  const sending = Array.from({length: 70}, () => http.send(get(server.url)));
   const results = Promise.allSettled(sending);
   await arrived.promise;
   await http[Symbol.asyncDispose]();

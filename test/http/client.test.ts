@@ -2,23 +2,15 @@ import {type AddressInfo, createServer} from 'node:net';
 import {once} from 'node:events';
 import {describe, expect, it, vi} from 'vitest';
 import {HttpClient, type HttpClientOptions} from '../../src/http/client.ts';
-import type {HttpRequest} from '../../src/http/request.ts';
 import type {RetryPolicy} from '../../src/http/retry.ts';
 import {TransshipError} from '../../src/model/error.ts';
+import {get} from '../support/http-request.ts';
 import {startHttpServer} from '../support/http-server.ts';
-import {collect, NEVER, streamOf} from '../support/streams.ts';
+import {collect, streamOf} from '../support/streams.ts';
 
 const QUICK: RetryPolicy = {attempts: 4, attemptsAt500: 2, baseMs: 1, capMs: 1, budgetMs: 60_000};
 
 const client = (options: HttpClientOptions = {}) => new HttpClient({retry: QUICK, ...options});
-
-const get = (url: string, more: Partial<HttpRequest> = {}): HttpRequest => ({
-  method: 'GET',
-  url: new URL(url),
-  side: 'source',
-  signal: NEVER,
-  ...more,
-});
 
 describe('HttpClient', () => {
   it('sends a stream with its length, and gives the answer', async () => {

@@ -2,8 +2,8 @@ import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
 import type {HttpRequest} from '../../src/http/request.ts';
 import type {RetryPolicy} from '../../src/http/retry.ts';
+import {get} from '../support/http-request.ts';
 import {startHttpServer} from '../support/http-server.ts';
-import {NEVER} from '../support/streams.ts';
 
 /** A whole second: a date in a header has no parts of one. */
 const NOW = Date.UTC(2026, 0, 1);
@@ -15,13 +15,6 @@ const PATIENT: RetryPolicy = {
   capMs: 1,
   budgetMs: 2 * HOLD_MS,
 };
-
-const get = (url: string): HttpRequest => ({
-  method: 'GET',
-  url: new URL(url),
-  side: 'source',
-  signal: NEVER,
-});
 
 /** What cannot be repeated, so that its refusal comes at once. */
 const first = (url: string): HttpRequest => ({
@@ -45,7 +38,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe('a host that wants to be left alone', () => {
+describe('a host with Retry-After', () => {
   it.each([
     ['in seconds', String(HOLD_MS / 1000)],
     ['until a date', new Date(NOW + HOLD_MS).toUTCString()],
@@ -63,14 +56,14 @@ describe('a host that wants to be left alone', () => {
     expect(server.requests.map(({target}) => target)).toEqual(['/first', '/other', '/second']);
   });
 
-  it('is asked again at once where nobody would wait', async () => {
+  it('is requested again immediately if no request waits', async () => {
     await using server = await startLimited(String(PATIENT.budgetMs / 1000 + 1));
     await using http = new HttpClient({retry: PATIENT});
     expect((await http.send(first(server.url))).status).toBe(429);
     expect((await http.send(get(`${server.url}/second`))).status).toBe(200);
   });
 
-  it('is waited for by nobody whose run is to stop', async () => {
+  it('is not waited for by a run that is to stop', async () => {
     await using server = await startLimited(String(HOLD_MS / 1000));
     await using http = new HttpClient({retry: PATIENT});
     expect((await http.send(first(server.url))).status).toBe(429);
@@ -83,7 +76,7 @@ describe('a host that wants to be left alone', () => {
     expect(server.requests.map(({target}) => target)).toEqual(['/first']);
   });
 
-  it('is waited for by nobody whose run was to stop before the host said so', async () => {
+  it('is not waited for by a run that was to stop before', async () => {
     await using server = await startLimited(String(HOLD_MS / 1000));
     await using http = new HttpClient({retry: PATIENT});
     const sending = http.send({...get(`${server.url}/first`), stopping: AbortSignal.abort()});
@@ -107,7 +100,7 @@ describe('a run that is to stop', () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  it('sends what nothing holds, and tries again what failed by itself', async () => {
+  it('sends other requests, and retries their failures', async () => {
     await using server = await startHttpServer(({target}, response) => {
       const isFirst = server.requests.length === 1;
       response.writeHead(isFirst ? 503 : 200).end(target);

@@ -1,19 +1,12 @@
 import {describe, expect, it, vi} from 'vitest';
 import {HttpClient} from '../../src/http/client.ts';
-import type {HttpBody, HttpRequest} from '../../src/http/request.ts';
+import type {HttpBody} from '../../src/http/request.ts';
 import {Attempts, DEFAULT_RETRY, pause, type RetryPolicy} from '../../src/http/retry.ts';
+import {get} from '../support/http-request.ts';
 import {startHttpServer} from '../support/http-server.ts';
-import {NEVER, streamOf} from '../support/streams.ts';
+import {streamOf} from '../support/streams.ts';
 
 const QUICK: RetryPolicy = {attempts: 4, attemptsAt500: 2, baseMs: 1, capMs: 1, budgetMs: 1000};
-
-const get = (url: string, more: Partial<HttpRequest> = {}): HttpRequest => ({
-  method: 'GET',
-  url: new URL(url),
-  side: 'source',
-  signal: NEVER,
-  ...more,
-});
 
 /** Answers with these statuses, one after the other, and with the last one for ever. */
 function answering(...statuses: number[]) {
@@ -67,7 +60,7 @@ describe('HttpClient, trying again', () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  it('gives the last answer when all attempts are made, sooner at 500', async () => {
+  it('returns the last response after all attempts, earlier for 500', async () => {
     await using busy = await answering(503);
     await using broken = await answering(500);
     await using http = new HttpClient({retry: QUICK});
@@ -118,7 +111,7 @@ describe('HttpClient, trying again', () => {
     expect(Buffer.from((await answer.read(100)).bytes).toString()).toBe('all of it');
   });
 
-  it('gives up at once where the server wants more time than there is', async () => {
+  it('gives up immediately if the server requires more time than the budget', async () => {
     await using server = await startHttpServer((_request, response) => {
       response.writeHead(429, {'retry-after': '3600'}).end();
     });
@@ -128,7 +121,7 @@ describe('HttpClient, trying again', () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  it('slows down when it is told to', async () => {
+  it('waits for Retry-After', async () => {
     await using server = await answering(429, 200);
     await using http = new HttpClient({retry: QUICK});
     const {origin} = new URL(server.url);
@@ -137,7 +130,7 @@ describe('HttpClient, trying again', () => {
     expect(http.throttle(origin).limit).toBeLessThan(before);
   });
 
-  it('holds all requests to a host that wants to be left alone', async () => {
+  it('holds all requests to a host during its Retry-After', async () => {
     await using server = await startHttpServer((_request, response) => {
       response.writeHead(503, {'retry-after': '60'}).end();
     });
@@ -153,7 +146,7 @@ describe('HttpClient, trying again', () => {
 });
 
 describe('HttpClient, giving up', () => {
-  it('tells of each attempt that follows, and marks what it gives up', async () => {
+  it('reports each retry, and marks exhausted failures', async () => {
     await using server = await answering(503);
     const told: unknown[] = [];
     await using http = new HttpClient({
@@ -167,7 +160,7 @@ describe('HttpClient, giving up', () => {
     );
   });
 
-  it('marks an error as well, and what was sent once is not marked', async () => {
+  it('marks errors, too, but not requests that are sent only once', async () => {
     await using server = await startHttpServer((_request, response) => void response.destroy());
     await using http = new HttpClient({retry: QUICK});
     await expect(http.send(get(server.url))).rejects.toMatchObject({exhausted: true, retry: true});
@@ -177,7 +170,7 @@ describe('HttpClient, giving up', () => {
     await expect(once).rejects.toMatchObject({exhausted: false, retry: true});
   });
 
-  it('repeats a change only where the server did not look at it', async () => {
+  it('repeats a change only if the server did not process it', async () => {
     await using server = await answering(429, 502, 200);
     await using http = new HttpClient({retry: QUICK});
     const change = get(server.url, {method: 'POST', changes: true});
@@ -210,7 +203,7 @@ describe('HttpClient, at a host that wants fewer requests and does not say for h
 });
 
 describe('HttpClient, at a host that refuses for ever,', () => {
-  it('gives up after some minutes without a word about how long it takes', async () => {
+  it('gives up after some minutes without a Retry-After', async () => {
     await using server = await answering(429);
     await using http = new HttpClient({retry: {...QUICK, budgetMs: 15 * 60_000}});
     const throttle = http.throttle(new URL(server.url).origin);

@@ -19,7 +19,7 @@ describe('SingleFlight', () => {
     expect(await flights.run('key', NEVER, task)).toBe(2);
   });
 
-  it('gives the failure to all, and keeps it not', async () => {
+  it('passes a failure to all, and does not cache it', async () => {
     const flights = new SingleFlight<string>();
     const all = [1, 2].map(() => flights.run('key', NEVER, () => Promise.reject(new Error('no'))));
     expect((await Promise.allSettled(all)).map(({status}) => status)).toEqual([
@@ -29,7 +29,7 @@ describe('SingleFlight', () => {
     expect(await flights.run('key', NEVER, () => Promise.resolve('yes'))).toBe('yes');
   });
 
-  it('goes on while one still waits, and is aborted when none does', async () => {
+  it('continues while one caller waits, and is aborted without callers', async () => {
     const flights = new SingleFlight<void>();
     const [one, other] = [new AbortController(), new AbortController()];
     let taskSignal: AbortSignal | undefined;

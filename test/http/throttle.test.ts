@@ -102,7 +102,7 @@ describe('Throttle', () => {
     expect(began).toEqual(['a', 'b', 'c']);
   });
 
-  it('lets in more as soon as its limit grows, and nobody while too many are under way', async () => {
+  it('admits more as soon as the limit grows, and none while too many are active', async () => {
     using throttle = new Throttle();
     const work = tasks(throttle);
     work.add('small', 40);
@@ -116,7 +116,7 @@ describe('Throttle', () => {
     await work.endAll();
   });
 
-  it('lets go of what is aborted while it waits', async () => {
+  it('releases waiting requests that are aborted', async () => {
     using throttle = new Throttle();
     const work = tasks(throttle);
     work.add('small', 32);
@@ -206,7 +206,7 @@ describe('Throttle, told to wait', () => {
     expect(throttle.isHeld).toBe(false);
   });
 
-  it('tells for how long the host has refused without saying for how long', async () => {
+  it('reports how long the host has refused without Retry-After', async () => {
     using throttle = new Throttle(250);
     throttle.refused();
     await vi.advanceTimersByTimeAsync(5000);
@@ -221,7 +221,7 @@ describe('Throttle, told to wait', () => {
     expect(throttle.unannouncedMs).toBe(0);
   });
 
-  it('tells for how long the host has been overloaded without a good answer', async () => {
+  it('reports how long the host has been overloaded without a success', async () => {
     using throttle = new Throttle(250);
     expect(throttle.overloadedMs).toBe(0);
     throttle.refused();

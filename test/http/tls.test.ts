@@ -94,7 +94,7 @@ test('a certificate for another name is refused though its authority is trusted'
   });
 });
 
-test('hosts without files of their own share what is made of the authorities', async () => {
+test('hosts without their own files share the parsed authorities', async () => {
   await using temp = await tempDirectory();
   const dir = await certsDir(temp.path, 'own.test', {'ca.crt': tls.authority.cert});
   const connectOptions = tlsFromFiles({certsDirs: [dir], insecure: insecure('any.test')});
@@ -198,7 +198,7 @@ test.each<Broken>([
     files: ({client}) => ({'me.cert': client.cert, 'me.key': client.cert}),
     says: ['me.key', 'no private key'],
   },
-])('$what is told with the name of the file', async ({files, says: [file, why]}) => {
+])('$what is reported with the name of the file', async ({files, says: [file, why]}) => {
   await using temp = await tempDirectory();
   const dir = await certsDir(temp.path, 'registry.example.com', files(tls));
   const found = tlsFromFiles({certsDirs: [dir], insecure: insecure()})(
@@ -209,7 +209,7 @@ test.each<Broken>([
   await expect(found).rejects.toThrow(why);
 });
 
-test('a --ca-file that is not there is told with its name', async () => {
+test('an absent --ca-file is reported with its name', async () => {
   const connectOptions = tlsFromFiles({
     caFile: '/none/ca.pem',
     certsDirs: [],

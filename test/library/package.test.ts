@@ -58,13 +58,13 @@ async function node(...args: readonly string[]): Promise<ProgramResult> {
   return await runProgram(process.execPath, args, {cwd: temp.path, env: {HOME: temp.path}});
 }
 
-/** Checks the types of a file of a consumer, also those of the package. */
-async function typeCheck(file: string): Promise<ProgramResult> {
+/** Checks the types of files of a consumer, also those of the package. */
+async function typeCheck(...files: readonly string[]): Promise<ProgramResult> {
   const tsc = join(PROJECT, 'node_modules/typescript/lib/tsc.js');
   const strict = ['--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess'];
   const modules = ['--module', 'nodenext', '--moduleResolution', 'nodenext', '--target', 'es2022'];
   const more = ['--skipLibCheck', 'false', '--types', 'node', '--noEmit', '--ignoreConfig'];
-  return await node(tsc, ...strict, ...modules, ...more, file);
+  return await node(tsc, ...strict, ...modules, ...more, ...files);
 }
 
 test('the page on the library has the example as it is', async () => {
@@ -78,7 +78,7 @@ test('the page on the library has the example as it is', async () => {
   expect([...named, 'TransshipError'].toSorted()).toEqual(exported.toSorted());
 });
 
-test('its types are those of no other package, and hide what is internal', async () => {
+test('its types depend on no other package, and hide internals', async () => {
   for (const name of ['index.d.mts', 'index.d.cts']) {
     const text = await readFile(temp.join('node_modules/transship/dist', name), 'utf8');
     const code = text.replaceAll(/\/\*\*.*?\*\//gs, '');
@@ -89,20 +89,20 @@ test('its types are those of no other package, and hide what is internal', async
   }
 });
 
-test.each(['copy-repository.mts', 'nightly.mts', 'copy-repository.cts'])(
-  'the example %s passes the strict checks of TypeScript',
-  async (name) => {
+test('the examples pass the strict checks of TypeScript, as ES modules and as CommonJS', async () => {
+  const names = ['copy-repository.mts', 'nightly.mts', 'copy-repository.cts'];
+  for (const name of names) {
     const example = await readFile(temp.join(name.replace(/\.[mc]ts$/, '.ts')), 'utf8');
     // CommonJS has no top-level await.
     const text = name.endsWith('.cts')
       ? example.replace(/^try \{.*^\}(?=\n\nfunction)/ms, 'void (async () => {\n$&\n})();')
       : example;
     await writeFile(temp.join(name), text);
-    expect(await typeCheck(name)).toEqual({code: 0, stdout: '', stderr: ''});
-  },
-);
+  }
+  expect(await typeCheck(...names)).toEqual({code: 0, stdout: '', stderr: ''});
+});
 
-test('its types refuse what is wrong', async () => {
+test('its types refuse wrong uses', async () => {
   const wrong = `import {openSession, planCopy, type RunEvent} from 'transship';
 const session = openSession({plainHttp: 'example.com'});
 void planCopy(session, {source: 'a'});
@@ -118,7 +118,7 @@ export const name = (event: RunEvent) => event.type === 'no-such-event';
   ]);
 });
 
-test('an ES module copies a repository, and tells what happens', async () => {
+test('an ES module copies a repository, and receives events', async () => {
   await cp(temp.join('copy-repository.ts'), temp.join('copy-repository.mts'));
   const [from, to] = [`${source.host}/team/app`, `${destination.host}/esm/app`];
   const ran = await node('copy-repository.mts', from, to);

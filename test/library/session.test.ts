@@ -90,7 +90,7 @@ test('a plan is applied in the session that made it, or from its file in another
   expect(await destination.storage.manifests.tags(path)).toEqual(['v1', 'v2']);
 });
 
-test('what is missing at the destination is found, and brought again', async () => {
+test('content missing at the destination is found, and copied again', async () => {
   const plan = await planned();
   await using session = openSession();
   await applyPlan(session, plan);
@@ -102,7 +102,7 @@ test('what is missing at the destination is found, and brought again', async () 
   });
 });
 
-test('a signal ends everything at once', async () => {
+test('a signal ends everything immediately', async () => {
   const reason = new Error('the user left');
   const stop = new AbortController();
   await using session = openSession({
@@ -116,7 +116,7 @@ test('a signal ends everything at once', async () => {
   await expect(verifyPlan(session, plan)).rejects.toBe(reason);
 });
 
-test('a run that is stopped in good order says so, and is continued by the next one', async () => {
+test('a run that is stopped in order reports it, and the next one resumes', async () => {
   const stop = new AbortController();
   const journal = temp.join(`${count}/run.journal.ndjson`);
   const plan = await planned();
@@ -161,7 +161,7 @@ test('errors have a code, a side and a hint', async () => {
   );
 });
 
-test('the caller gives the logins; the environment gives none unless it is passed', async () => {
+test('logins come from the caller; from the environment only if it is passed', async () => {
   const lockedTo = `${locked.host}/${path}`;
   const asked: CredentialRequest[] = [];
   await using anonymous = openSession();
@@ -240,7 +240,7 @@ routes:
   });
 });
 
-test('the projects of a GitLab are created with the token for it, and no other gets it', async () => {
+test('projects are created with the token of their GitLab, which no other receives', async () => {
   const seed = {
     users: [{name: 'ada', password: 'ada-password'}],
     groups: [{path: 'acme', members: {ada: 'owner' as const}}],

@@ -34,7 +34,7 @@ describe('JSON from outside', () => {
     expect(refusalOf(Uint8Array.of(0x22, 0xff, 0x22))).toBe('is not JSON');
   });
 
-  test('what is wrong with it quotes nothing of it', () => {
+  test('an error quotes nothing of it', () => {
     expect(refusalOf('{"password": secret}')).toBe('is not JSON');
   });
 

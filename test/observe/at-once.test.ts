@@ -44,7 +44,7 @@ it('begins no other when one has failed, and waits for those under way', async (
   expect([...begun.keys()]).toEqual([1, 2]);
 });
 
-it('tells of the first failure', async () => {
+it('reports the first failure', async () => {
   const {begun, work} = gates();
   const all = mapAtOnce([1, 2], 2, work);
   begun.get(2)?.reject(new Error('first'));
@@ -53,13 +53,13 @@ it('tells of the first failure', async () => {
   await expect(all).rejects.toThrow('first');
 });
 
-it('is over at once where there is nothing', async () => {
+it('ends immediately without items', async () => {
   const {begun, work} = gates();
   await mapAtOnce([], 2, work);
   expect(begun.size).toBe(0);
 });
 
-it('gives the results in the order of the items', async () => {
+it('returns the results in the order of the items', async () => {
   const {begun, work} = gates();
   const all = mapAtOnce([1, 2], 2, async (item) => {
     await work(item);

@@ -7,25 +7,17 @@ import {absentRepository} from '../../src/model/port.ts';
 import type {RepositoryPath, Tag} from '../../src/model/reference.ts';
 import {MemoizedReader, RecentManifests} from '../../src/observe/memoized-reader.ts';
 import {startGitLabSandbox} from '../../src/sandbox/gitlab/gitlab-sandbox.ts';
-import {parseSeed} from '../../src/sandbox/gitlab/seed.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
+import {SMALL_SEED} from '../support/small-seed.ts';
 import {storeImage} from '../support/small-images.ts';
 import {NEVER} from '../support/streams.ts';
 import {tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
 const TAGS = 20;
-const seed = parseSeed({
-  users: [
-    {name: 'root', admin: true},
-    {name: 'ada', password: 'ada-password'},
-  ],
-  groups: [{path: 'acme', members: {ada: 'owner'}}],
-  projects: [{path: 'acme/app'}],
-});
 
 test('a source of two destinations lists its digests once, and is not asked tag by tag', async () => {
-  await using gitlab = await startGitLabSandbox({seed});
+  await using gitlab = await startGitLabSandbox({seed: SMALL_SEED});
   await using destination = await startSandbox();
   for (let tag = 1; tag <= TAGS; tag += 1) {
     const layers = [Buffer.from(`layer ${tag}`)];

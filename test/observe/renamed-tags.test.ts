@@ -9,7 +9,7 @@ import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {layoutDirectory, readCorpus} from '../support/fixtures.ts';
 import {NEVER} from '../support/streams.ts';
 
-test('a tag that gets another name is looked for by that name at the destination', async () => {
+test('a renamed tag is looked up by its new name at the destination', async () => {
   await using http = new HttpClient();
   await using sandbox = await startSandbox();
   const {tags} = (await readCorpus()).layered;

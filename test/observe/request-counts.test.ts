@@ -110,7 +110,7 @@ describe('a source with the referrers API', () => {
     expect(counts['GET manifest']).toBeLessThanOrEqual(Object.keys(manifests).length);
   });
 
-  test('tells what was attached to a child of an image that is there', async () => {
+  test('reports a new attachment of a child of an existing image', async () => {
     await load(modern, 'referrers');
     await pushLayout(layoutDirectory('referrers'), destination.url, repository, {tags: ['1.0']});
     const places = [`${modern.host}/${repository}:1.0`, `${destination.host}/${repository}`];

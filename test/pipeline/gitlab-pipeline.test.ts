@@ -71,7 +71,7 @@ test('each phase waits for the one before', () => {
   expect(pipeline['delete']?.script[0]).toContain('--phase delete --yes --max-deletes 1 ');
 });
 
-test('projects are moved after somebody has said so', () => {
+test('projects are moved by a manual job', () => {
   const pipeline = pipelineOf(plans['a transfer']);
   expect(pipeline.stages).toEqual(['approve', 'transfer', 'verify']);
   expect(pipeline['approve']).toMatchObject({when: 'manual', allow_failure: false});
@@ -91,7 +91,7 @@ test('a job has as much time as its shard needs, and a run ends before it is ove
   expect(minutes(pipelineOf(large, {parallel: 16}))).toBeLessThan(minutes(pipelineOf(large)));
 });
 
-test('words that a shell would take apart are quoted', () => {
+test('words that a shell would split are quoted', () => {
   const pipeline = pipelineOf(plans['a copy'], {planFile: "plans/it's $HOME.plan.json"});
   expect(pipeline['verify']?.script[0]).toContain(`'plans/it'\\''s $HOME.plan.json'`);
 });

@@ -55,7 +55,7 @@ test('the example plans, reviews, applies in four jobs and verifies', async () =
   expect(await readFile(project.join('review.md'), 'utf8')).toMatch(/^\*\*Plan: 8 images to copy/);
 });
 
-test('what a plan deletes waits for somebody to start the last job', async () => {
+test('deletions wait for the last job, which is manual', async () => {
   await using source = await startSandbox();
   await using destination = await startSandbox();
   const names = ['team/a', 'team/b', 'team/c'] as RepositoryPath[];

@@ -93,7 +93,7 @@ test('an index is a shard, and a phase is a job that waits to be resumed', () =>
   expect(container?.args).toEqual(expect.arrayContaining(['--phase', 'copy', '--journal']));
 });
 
-test('what moves projects is started by somebody', () => {
+test('the job that moves projects is suspended', () => {
   expect(jobsOf(plans['a transfer']).map((job) => job?.spec?.suspend)).toEqual([true, true]);
   const {text} = kubernetesJobs(plans['a transfer'], OPTIONS);
   expect(text).toMatch(/# To move the projects of the plan: kubectl patch job\/\S+-transfer /);

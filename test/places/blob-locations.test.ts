@@ -59,7 +59,7 @@ test('of several repositories, the one below the same groups is found, else the 
   expect(await found('elsewhere')).toBe('other/two');
 });
 
-test('what was forgotten is not found again, unless it is seen again', async () => {
+test('a forgotten location is not found, unless it is seen again', async () => {
   await inProcess((locations) => locations.add(at('team/a'), LAYER));
   await inProcess((locations) => locations.forget(at('team/a'), LAYER));
   expect(await found('team/b')).toBeUndefined();
@@ -77,7 +77,7 @@ test('the oldest repositories of a blob are dropped', async () => {
   expect(await found('x')).toBeUndefined();
 });
 
-test('what is known is not written again', async () => {
+test('a known location is not written again', async () => {
   await inProcess((locations) => locations.add(at('team/a'), LAYER));
   const [file = ''] = await files();
   const before = await readFile(file, 'utf8');
@@ -85,7 +85,7 @@ test('what is known is not written again', async () => {
   expect(await readFile(file, 'utf8')).toBe(before);
 });
 
-test('two processes at once lose nothing', async () => {
+test('two concurrent processes lose nothing', async () => {
   await using first = new BlobLocations(directory);
   await using second = new BlobLocations(directory);
   expect(await first.find(at('x'), LAYER)).toBeUndefined();
@@ -181,7 +181,7 @@ test('a directory that cannot be made is no failure', async () => {
   expect(await found('team/b')).toBeUndefined();
 });
 
-test('files are for their owner alone, and tell no registry by name', async () => {
+test('files are readable by their owner only, and contain no names of registries', async () => {
   await inProcess((locations) => locations.add(at('team/a'), LAYER));
   const [file = ''] = await files();
   expect((await stat(directory)).mode & 0o777).toBe(0o700);

@@ -25,7 +25,7 @@ async function keep(directory: string, [digest, bytes]: [Digest, Buffer]): Promi
   await cache.close();
 }
 
-test('what was not used for longest goes first', async () => {
+test('the least recently used content is removed first', async () => {
   await using temp = await tempDirectory();
   const all = keys(10);
   const known = new Set<string>();

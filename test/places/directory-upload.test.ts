@@ -28,7 +28,7 @@ async function blobFile(temp: TempDirectory): Promise<Buffer> {
 }
 
 describe('an upload into a layout', () => {
-  test('goes on in another process where the first was killed', async () => {
+  test('resumes in another process where the first was killed', async () => {
     await using temp = await tempDirectory();
     const first = await new OciLayout(temp.path).beginUpload(BLOB, call);
     const broken = streamOf(pieces(BYTES.subarray(0, 1_500_000), 65_536), new Error('cut'));
@@ -94,7 +94,7 @@ describe('an upload into a layout', () => {
     expect(await readdir(temp.join('.transship'))).toEqual([]);
   });
 
-  test('of one blob by several writers gives that blob', async () => {
+  test('of one blob by several writers stores that blob', async () => {
     await using temp = await tempDirectory();
     await Promise.all(
       [10_000, 64_000, 2 * MIB].map(async (size) => {
@@ -113,7 +113,7 @@ describe('an upload into a layout', () => {
     await expect(upload.append(streamOf([BYTES]), BLOB.size, stop)).rejects.toThrow('no more');
   });
 
-  test('that is gone is lost, and may be begun again', async () => {
+  test('that was deleted is lost, and can be started again', async () => {
     await using temp = await tempDirectory();
     const upload = await new OciLayout(temp.path).beginUpload(BLOB, call);
     await upload.cancel(call);
@@ -125,7 +125,7 @@ describe('an upload into a layout', () => {
   });
 
   test.each(['../../index.json', '/etc/passwd', 'index.lock', ''])(
-    'is not looked for at %j',
+    'is not read from %j',
     async (location) => {
       await using temp = await tempDirectory();
       const layout = new OciLayout(temp.path);
@@ -158,12 +158,12 @@ async function lengths(chunks: Buffer[], size: number, failure?: Error): Promise
 }
 
 describe('gathered', () => {
-  test('joins what is small and passes what is large', async () => {
+  test('joins small chunks and passes on large ones', async () => {
     const chunks = [3, 3, 3, 10, 12, 1, 9].map((size) => Buffer.alloc(size));
     expect(await lengths(chunks, 10)).toEqual([9, 10, 12, 10]);
   });
 
-  test('gives what it has before it fails', async () => {
+  test('passes on the received bytes before it fails', async () => {
     expect(await lengths([Buffer.alloc(4)], 10, new Error('cut'))).toEqual([4, -1]);
   });
 });

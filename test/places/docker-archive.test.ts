@@ -420,7 +420,7 @@ describe('an archive of Docker 25 and later', () => {
   });
 });
 
-describe('of an archive from somebody else', () => {
+describe('of an untrusted archive', () => {
   const files: readonly (readonly [string, TarContent])[] = [
     ['a.tar', ONE],
     ['b.tar', TWO],
@@ -536,7 +536,7 @@ describe('of an archive from somebody else', () => {
     expect(told.message).toContain(message);
   });
 
-  test('one that is truncated, or not there, is told', async () => {
+  test('a truncated or absent one is reported', async () => {
     await using temp = await tempDirectory();
     const file = await archiveOf(temp, PATHS, files);
     await truncate(file, 3072);

@@ -99,7 +99,7 @@ describe('docker-daemon:', () => {
   });
 
   test.each(['../../containers/json', 'a/../../b', '@abc/../x', 'A B'])(
-    'asks a daemon for no such name as "%s"',
+    'does not ask a daemon for the name "%s"',
     async (ref) => {
       const args = ['copy', `docker-daemon:${ref}`, 'oci:x:x'];
       const told = toldError(await transship(args, {env: {DOCKER_HOST: host}}));

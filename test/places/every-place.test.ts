@@ -115,7 +115,7 @@ describe.each(PLACE_KINDS)('$kind', ({can, start}) => {
     });
   });
 
-  test('gives an image back byte for byte, by name and by digest', async () => {
+  test('returns an image byte for byte, by name and by digest', async () => {
     const one = image('one');
     const {descriptor, bytes} = one.manifest;
     await written(
@@ -252,7 +252,7 @@ describe.each(PLACE_KINDS)('$kind', ({can, start}) => {
     });
   });
 
-  test('says what is missing', async () => {
+  test('reports missing content', async () => {
     await written(
       (to) => putImage(image('one'), LATEST, to),
       async (from) => {
@@ -284,7 +284,7 @@ describe.each(PLACE_KINDS)('$kind', ({can, start}) => {
     );
   });
 
-  test('takes a blob in chunks, and goes on in another process', async () => {
+  test('accepts a blob in chunks, and resumes in another process', async () => {
     // Some registries find in all repositories what another test left in one.
     const one = image(`chunks ${randomUUID()}`);
     const [config, layer] = [...one.blobs.keys()];
@@ -383,7 +383,7 @@ describe.each(PLACE_KINDS)('$kind', ({can, start}) => {
     );
   });
 
-  test('ends when it is told to', async () => {
+  test('ends with its signal', async () => {
     const over = {signal: AbortSignal.abort(new Error('told to end'))};
     const one = image('one');
     const [blob] = one.blobs.keys();
@@ -445,7 +445,7 @@ describe.each(PLACE_KINDS.filter(({can}) => can.anyName))(
     const {written} = freshPlace(start);
 
     test.each(['../place', '../../etc/passwd', '/etc/passwd', 'a/../../b', '', '.'])(
-      'has nothing by the name "%s", and writes nothing outside for it',
+      'has no content named "%s", and writes nothing outside for it',
       async (name) => {
         await written(
           async (to) => {

@@ -57,7 +57,7 @@ function holder(path: string, then: string) {
   return runProgram(process.execPath, ['--input-type=module', '-e', script, path]);
 }
 
-test('what is in a directory that a link leads to is not taken for an owner', async () => {
+test('the content of a linked directory is not mistaken for an owner', async () => {
   await using temp = await tempDirectory();
   await plant(temp.join('elsewhere'), 'of somebody');
   await symlink(temp.join('elsewhere'), temp.join('lock'));
@@ -65,19 +65,16 @@ test('what is in a directory that a link leads to is not taken for an owner', as
   expect(await readdir(temp.join('elsewhere'))).toEqual(['other']);
 });
 
-test.each(['a link to a device', 'a pipe'])(
-  'an owner that is %s is nobody that lives',
-  async (kind) => {
-    await using temp = await tempDirectory();
-    const path = temp.join('lock');
-    const owner = join(path, 'owner');
-    await mkdir(path);
-    if (kind === 'a link to a device') await symlink('/dev/zero', owner);
-    else await runProgram('mkfifo', [owner]);
-    await using _ = await taken(path, {...LATER, clock: new Clock()});
-    expect(await readdir(path)).not.toContain('owner');
-  },
-);
+test.each(['a link to a device', 'a pipe'])('an owner that is %s is not alive', async (kind) => {
+  await using temp = await tempDirectory();
+  const path = temp.join('lock');
+  const owner = join(path, 'owner');
+  await mkdir(path);
+  if (kind === 'a link to a device') await symlink('/dev/zero', owner);
+  else await runProgram('mkfifo', [owner]);
+  await using _ = await taken(path, {...LATER, clock: new Clock()});
+  expect(await readdir(path)).not.toContain('owner');
+});
 
 test('one has the lock at a time; released, nothing is left of it', async () => {
   await using temp = await tempDirectory();
@@ -102,7 +99,7 @@ test('a process that runs keeps its lock from another process', async () => {
   expect(await holder(temp.join('lock'), '')).toMatchObject({code: 0, stdout: 'busy'});
 });
 
-test('the lock of a process that was killed is free at once', async () => {
+test('the lock of a killed process is free immediately', async () => {
   await using temp = await tempDirectory();
   const path = temp.join('lock');
   const killed = await holder(path, `process.kill(process.pid, 'SIGKILL');`);
@@ -223,7 +220,7 @@ test('processes that find a dead owner have the lock one after the other', async
   expect(await readFile(counter, 'utf8')).toBe('60');
 });
 
-test('the wait for an owner that cannot be looked up ends with its signal', async () => {
+test('the wait for an unknown owner ends with its signal', async () => {
   await using temp = await tempDirectory();
   await plant(temp.join('lock'), '{"host":"elsewhere"}');
   const stop = new AbortController();
@@ -239,7 +236,7 @@ test('a file in the place of the lock is an error, not a lock', async () => {
   await expect(takeLock(temp.join('lock'), AT_ONCE)).rejects.toMatchObject({code: 'ENOTDIR'});
 });
 
-test('what is written down tells this process from all others', async () => {
+test('the record identifies this process', async () => {
   expect(await ownRecord()).toMatchObject({
     pid: process.pid,
     namespace: await readlink('/proc/self/ns/pid'),

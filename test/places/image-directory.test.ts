@@ -85,7 +85,7 @@ test.each(IMAGES)('skopeo reads and writes the image %s:%s as we do', async (lay
   expect(entry && (await out.walk(entry))).toEqual(entry && (await source.walk(entry)));
 });
 
-test('signatures and referrers go into a directory and come out again', async () => {
+test('signatures and referrers are copied into a directory and back', async () => {
   await using temp = await tempDirectory();
   for (const layout of ['signed', 'referrers'] as const) {
     const [directory, out] = [temp.join(layout), temp.join(`${layout}-out`)];
@@ -96,7 +96,7 @@ test('signatures and referrers go into a directory and come out again', async ()
   }
 });
 
-test('the plan names a directory alone, and again there is nothing to do', async () => {
+test('the plan names only a directory; the second time, there is nothing to do', async () => {
   await using temp = await tempDirectory();
   const to = `dir:${temp.join('d')}`;
   const plan = temp.join('p.json');
@@ -144,7 +144,7 @@ describe('where an image is there already', () => {
     await copied(`dir:${from}`, `oci:${temp.join('out')}`);
   });
 
-  test('what has the wrong size is written again', async () => {
+  test('a file of the wrong size is written again', async () => {
     await using temp = await tempDirectory();
     const to = temp.join('d');
     await copied(`${BUSYBOX}:1.35`, `dir:${to}`);
@@ -225,7 +225,7 @@ describe('a directory', () => {
     expect(await rawDigest(`dir:${temp.join('d')}`)).toBe(corpus.busybox.tags['1.35']?.digest);
   });
 
-  test('of a version that nobody knows is not read', async () => {
+  test('of an unknown version is not read', async () => {
     await using temp = await tempDirectory();
     await copied(`${BUSYBOX}:1.35`, `dir:${temp.join('d')}`);
     await writeFile(temp.join('d', 'version'), 'Directory Transport Version: 9.0\n');
@@ -245,7 +245,7 @@ describe('a directory', () => {
   });
 });
 
-describe('of a directory from somebody else', () => {
+describe('of an untrusted directory', () => {
   test.each([
     ['a manifest', /^manifest\.json$/],
     ['an image of the index', /^[a-f0-9]{64}\.manifest\.json$/],
@@ -268,7 +268,7 @@ describe('of a directory from somebody else', () => {
   test.each([
     ['a manifest that is none', 'manifest.json', 'not json', 'MANIFEST_INVALID'],
     ['a manifest without end', 'manifest.json', ' '.repeat(5 * 1024 * 1024), 'MANIFEST_TOO_LARGE'],
-  ])('%s is told', async (_what, name, text, code) => {
+  ])('%s is reported', async (_what, name, text, code) => {
     await using temp = await tempDirectory();
     const directory = await givenDirectory(temp);
     await writeFile(join(directory, name), text);
@@ -325,7 +325,7 @@ const WRITER = `
   }`;
 
 test.each([1, 2, 3, 5, 8])(
-  'a writer killed at image %i leaves a whole one, or none',
+  'a writer killed at image %i leaves a complete one, or none',
   async (enough) => {
     await using temp = await tempDirectory();
     const args = ['--input-type=module', '-e', WRITER, temp.join('d'), String(enough)];

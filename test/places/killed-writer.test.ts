@@ -32,7 +32,7 @@ const WRITER = `
   }));`;
 
 test.each([1, 2, 3, 5, 8, 13])(
-  'a writer killed after %i tags leaves a whole layout',
+  'a writer killed after %i tags leaves a valid layout',
   async (enough) => {
     await using temp = await tempDirectory();
     const args = ['--input-type=module', '-e', WRITER, temp.path, String(enough)];

@@ -48,7 +48,7 @@ describe('a link that leads out of the layout is not read:', () => {
     await expect(layout.head(tag as Tag, call)).rejects.toMatchObject(refused);
   });
 
-  test('a blob that becomes a link once its size was looked at', async () => {
+  test('a blob that becomes a link after its size was read', async () => {
     const [found] = Object.entries(corpus.helm.blobs);
     const [blob, size] = [found?.[0] ?? '', found?.[1].size ?? 0];
     const layout = new OciLayout(directory, {side: 'source'});

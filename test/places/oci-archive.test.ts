@@ -72,7 +72,7 @@ describe('a compressed archive', () => {
   test.each([
     ['gzip', gzipSync],
     ['zstd', zstdCompressSync],
-  ])('by %s is read as it is, and told where it is truncated', async (_name, compress) => {
+  ])('by %s is read, and reported if it is truncated', async (_name, compress) => {
     await using directory = await tempDirectory();
     const [plain, file] = [directory.join('a.tar'), directory.join('a.tar.z')];
     await transship(['copy', `${BUSYBOX}:1.35-amd64`, `oci-archive:${plain}:one`]);
@@ -122,7 +122,7 @@ describe('a compressed archive', () => {
   });
 });
 
-test('a file that is missing, or no archive, is told', async () => {
+test('an absent file, or one that is not an archive, is reported', async () => {
   await using directory = await tempDirectory();
   await writeFile(directory.join('text.tar'), 'this is no tar file, but long enough'.repeat(40));
   const to = `oci:${directory.join('out')}`;
@@ -133,7 +133,7 @@ test('a file that is missing, or no archive, is told', async () => {
 });
 
 test.each([1, 600, 5_000, 700_000])(
-  'an archive without its last %i bytes is told, and leaves nothing',
+  'an archive without its last %i bytes is reported, and leaves nothing',
   async (cut) => {
     await using directory = await tempDirectory();
     const file = directory.join('a.tar');
@@ -163,7 +163,7 @@ test.each([1, 600, 5_000, 700_000])(
   },
 );
 
-test('an archive that is shorter than an entry says is told', async () => {
+test('an archive that is shorter than an entry is reported', async () => {
   await using directory = await tempDirectory();
   const archive = pack();
   archive.entry({name: 'index.json', size: 2 ** 40});
@@ -201,7 +201,7 @@ test('zeros inside an entry do not end an archive', async () => {
   });
 });
 
-test('a signal that ends the process at once leaves no temporary directory', async () => {
+test('a signal that ends the process immediately leaves no temporary directory', async () => {
   await using directory = await tempDirectory();
   await using temporary = await tempDirectory();
   await transship(['copy', BUSYBOX, `oci-archive:${directory.join('a.tar')}`]);
@@ -225,18 +225,21 @@ test('a signal that ends the process at once leaves no temporary directory', asy
 const copyTo = (file: string) =>
   transship(['copy', `${BUSYBOX}:1.35-amd64`, `oci-archive:${file}`]);
 
-describe('what somebody put beside an archive', () => {
-  test.each(['a.tar.tmp', 'a.tar.layout'])('%s: a link has its target left alone', async (name) => {
-    await using directory = await tempDirectory();
-    await mkdir(directory.join('precious'));
-    await writeFile(directory.join('precious', 'file'), 'precious');
-    const isDirectory = name.endsWith('layout');
-    await symlink(isDirectory ? 'precious' : join('precious', 'file'), directory.join(name));
-    const run = await copyTo(directory.join('a.tar'));
-    expect(run.code).toBe(isDirectory ? 3 : 0);
-    expect(await filesOf(directory.join('precious'))).toEqual(['file']);
-    expect(await readFile(directory.join('precious', 'file'), 'utf8')).toBe('precious');
-  });
+describe('other content beside an archive', () => {
+  test.each(['a.tar.tmp', 'a.tar.layout'])(
+    '%s: the target of a link is not changed',
+    async (name) => {
+      await using directory = await tempDirectory();
+      await mkdir(directory.join('precious'));
+      await writeFile(directory.join('precious', 'file'), 'precious');
+      const isDirectory = name.endsWith('layout');
+      await symlink(isDirectory ? 'precious' : join('precious', 'file'), directory.join(name));
+      const run = await copyTo(directory.join('a.tar'));
+      expect(run.code).toBe(isDirectory ? 3 : 0);
+      expect(await filesOf(directory.join('precious'))).toEqual(['file']);
+      expect(await readFile(directory.join('precious', 'file'), 'utf8')).toBe('precious');
+    },
+  );
 
   test.each(['blobs/sha256/zzz', `blobs/sha256/${'a'.repeat(64)}`, 'index.json'])(
     'a link in the directory, as %s, is not packed',
@@ -301,7 +304,7 @@ test('no entry gets out of the directory', async () => {
   expect(await filesOf(directory.path)).toEqual(['evil.tar']);
 });
 
-test('a run that fails leaves no archive that looks whole', async () => {
+test('a failed run leaves no archive that looks complete', async () => {
   await using directory = await tempDirectory();
   const file = directory.join('a.tar');
   const run = await transship(['copy', `${BUSYBOX}:nope`, `oci-archive:${file}`]);
@@ -322,7 +325,7 @@ test.each([
   expect(await readdir(beside)).toEqual([name]);
 });
 
-test('what is put beside the images while they are gathered is not removed', async () => {
+test('files added during the run are not removed', async () => {
   await using directory = await tempDirectory();
   const beside = directory.join('a.tar.layout');
   const kept = join(beside, 'notes.txt');

@@ -92,7 +92,7 @@ test('the way leads from each kind of place to each', () => {
 });
 
 test.each(IMAGES)(
-  '%s:%s goes from each place to each, with all that belongs to it',
+  '%s:%s is copied from each place to each, with its attachments',
   async (layout, tag) => {
     const [first, ...way] = everyPair();
     let from = first;

@@ -21,7 +21,7 @@ describe.each(LAYOUTS)('the layout %s', (name) => {
       expect(await layout.head(tag as Tag, call)).toMatchObject(wanted);
   });
 
-  test('gives each manifest with its bytes', async () => {
+  test('returns each manifest byte for byte', async () => {
     const files = await LayoutFiles.open(layoutDirectory(name));
     for (const [text, {mediaType}] of Object.entries(manifests)) {
       const digest = parseDigest(text);
@@ -31,7 +31,7 @@ describe.each(LAYOUTS)('the layout %s', (name) => {
     }
   });
 
-  test('gives the bytes of each blob that it has', async () => {
+  test('returns the bytes of each blob', async () => {
     for (const [text, {size, absent}] of Object.entries(blobs)) {
       const digest = parseDigest(text);
       expect(await layout.hasBlob({digest, size}, call)).toBe(absent !== true);
@@ -83,7 +83,7 @@ describe('openBlob', () => {
     size: digest?.[1].size ?? 0,
   };
 
-  test('gives pieces that join to the whole', async () => {
+  test('returns parts that join to the blob', async () => {
     const whole = await collect((await layout.openBlob(blob, {offset: 0}, call)).chunks);
     const cut = 300_001;
     const first = await layout.openBlob(blob, {offset: 0, end: cut}, call);
@@ -110,7 +110,7 @@ describe('openBlob', () => {
   });
 });
 
-describe('what is not in order', () => {
+describe('invalid content', () => {
   test('a directory that is no layout has no repository, tags or manifests', async () => {
     await using temp = await tempDirectory();
     for (const path of [temp.path, temp.join('absent')]) {

@@ -3,7 +3,7 @@ import {expect, test} from 'vitest';
 import {removeFile} from '../../src/places/durable-file.ts';
 import {tempDirectory} from '../support/temp.ts';
 
-test('a file is gone, and need not have been there', async () => {
+test('a file is removed, and need not exist', async () => {
   await using temp = await tempDirectory();
   const file = temp.join('file');
   await writeFile(file, '');
@@ -13,7 +13,7 @@ test('a file is gone, and need not have been there', async () => {
   await removeFile(`${temp.join('none')}/file`);
 });
 
-test('what cannot be removed is told', async () => {
+test('a file that cannot be removed is reported', async () => {
   await using temp = await tempDirectory();
   await expect(removeFile(temp.path)).rejects.toThrow(temp.path);
 });

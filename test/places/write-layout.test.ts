@@ -68,7 +68,7 @@ describe.each(LAYOUTS)('a copy of the layout %s', (name) => {
   });
 });
 
-test('skopeo reads what was written', async () => {
+test('skopeo reads the result', async () => {
   await using temp = await tempDirectory();
   const source = new OciLayout(layoutDirectory('helm'));
   const writer = new OciLayout(temp.join('new', 'layout'));
@@ -94,7 +94,7 @@ test('skopeo reads what was written', async () => {
 });
 
 describe('putManifest', () => {
-  test('moves a tag, and leaves other entries and unknown fields alone', async () => {
+  test('moves a tag, and keeps other entries and unknown fields', async () => {
     await using temp = await tempDirectory();
     const layout = new OciLayout(temp.path);
     await layout.putManifest('v1' as Tag, image('a'), call);
@@ -180,7 +180,7 @@ test('deleteTag takes the tag away and keeps the manifest', async () => {
   expect(await layout.head(digest, call)).toEqual(image('a').descriptor);
 });
 
-test('listReferrers sees what was put a moment ago', async () => {
+test('listReferrers includes what was just written', async () => {
   await using temp = await tempDirectory();
   const layout = new OciLayout(temp.path);
   const subject = image('subject');

@@ -52,7 +52,7 @@ describe('blobActions', () => {
     ]);
   });
 
-  it('mounts from where it is known to be', () => {
+  it('mounts from a known location', () => {
     expect(
       actionsOn(base, into(left, 'b.test/left'), into(right, 'b.test/right', [base.digest])),
     ).toEqual([

@@ -57,7 +57,7 @@ function planOne(from: SourceInventory, filters: WishFilters = {}, to = destinat
 }
 
 describe('makeCopyPlan: what belongs to an image', () => {
-  it('comes after it, each with what it needs', () => {
+  it('follows it, each after its requirements', () => {
     const {steps} = planOne(withAttached());
     const id = (what: Manifest) => `copy:${TO}@${what.descriptor.digest}`;
     expect(steps.map((step) => [step.id, step.needs])).toEqual([
@@ -75,7 +75,7 @@ describe('makeCopyPlan: what belongs to an image', () => {
     expect(steps.map(({needs}) => needs.length)).toEqual([0, 0, 1]);
   });
 
-  it('comes after it also where it was asked for as a tag', () => {
+  it('follows it also if it was requested as a tag', () => {
     const made = planOne(layoutSource('signed', FROM));
     const image1 = copiesOf(made).find(({tag}) => tag === '1.0');
     expect(made.steps).toHaveLength(5);
@@ -84,12 +84,12 @@ describe('makeCopyPlan: what belongs to an image', () => {
     }
   });
 
-  it('comes after it whatever the names are', () => {
+  it('follows it regardless of the names', () => {
     const tags = {v1: amd64, [`${tagFor(amd64)}.sig`]: cosign};
     expect(copiesOf(planOne(source(FROM, tags))).map(({tag}) => tag)).toEqual(Object.keys(tags));
   });
 
-  it('is skipped where it is of a kind that cannot be copied, and nothing else is', () => {
+  it('is skipped if it cannot be copied, and only then', () => {
     const old = manifest({schemaVersion: 1, name: 'x', fsLayers: []});
     const from = source(FROM, {'1.0': amd64}, [old]);
     const tagged = {tag: `${tagFor(amd64)}.sig` as Tag, as: 'signature'} as const;
@@ -112,7 +112,7 @@ describe('makeCopyPlan: what belongs to an image', () => {
     });
   });
 
-  it('is refused where it is not whole itself', () => {
+  it('is refused if it is incomplete', () => {
     const from = withAttached();
     const manifests = new Map(from.manifests);
     manifests.delete(sbom.descriptor.digest);
@@ -180,7 +180,7 @@ describe('makeCopyPlan: platforms', () => {
     expect(planOne(withAttached(), filters, to).skipped[0]).toMatchObject({reason: 'present'});
   });
 
-  it('takes of a source that is not whole the platform that is', () => {
+  it('copies the complete platform of an incomplete source', () => {
     const made = planOne(layoutSource('sparse', FROM), {platforms: ['linux/amd64']});
     expect(made.steps).toHaveLength(1);
     expect(planOne(layoutSource('sparse', FROM)).steps).toEqual([]);

@@ -62,7 +62,7 @@ describe('makeCopyPlan: steps', () => {
     expect(totals).toMatchObject({steps: 1, manifests: 3, blobs: {copy: 5, mount: 0}});
   });
 
-  it('counts the look at a source tag once, whatever it is called at the destinations', () => {
+  it('counts a source tag once, whatever its names at the destinations', () => {
     const named = source(FROM, {'1.0': one});
     const roots = named.roots.map((root) => ({...root, toTag: 'stable' as Tag}) as typeof root);
     const {totals} = plan([
@@ -73,7 +73,7 @@ describe('makeCopyPlan: steps', () => {
     expect(totals.requests.source).toBe(1 + 1 + 3);
   });
 
-  it('orders what was asked for by age, then by tag', () => {
+  it('sorts the images by age, then by tag', () => {
     const tags = {a: image(['a']), b: image(['b']), c: image(['c']), d: image(['d'])};
     const created = new Map([
       [digestOf(tags.a), '2026-02-01T00:00:00Z'],
@@ -83,7 +83,7 @@ describe('makeCopyPlan: steps', () => {
     expect(tagsOf(planOne(source(FROM, tags, [], {created})))).toEqual(['b', 'd', 'c', 'a']);
   });
 
-  it('gives the tag that was asked for', () => {
+  it('uses the requested tag', () => {
     const named = source(FROM, {'1.0': one});
     const roots = named.roots.map((root) => ({...root, toTag: 'stable' as Tag}) as typeof root);
     const {steps} = planOne({...named, roots});
@@ -92,7 +92,7 @@ describe('makeCopyPlan: steps', () => {
     ]);
   });
 
-  it('puts only what is not there', () => {
+  it('pushes only missing content', () => {
     const to = destination(TO, {old: digestOf(one)}, [digestOf(one)]);
     const made = planOne(source(FROM, {'1.0': both}, [one, two]), to);
     const {blobs} = made;
@@ -101,14 +101,14 @@ describe('makeCopyPlan: steps', () => {
     expect(blobs.filter(({action}) => action === 'copy')).toHaveLength(2);
   });
 
-  it('gives an image that is there its tag', () => {
+  it('tags an image that exists', () => {
     const to = destination(TO, {}, [digestOf(one)]);
     const {steps, totals} = planOne(source(FROM, {'1.0': one}), to);
     expect(steps).toMatchObject([{manifests: [digestOf(one)], why: 'there without the tag'}]);
     expect(totals).toMatchObject({bytes: 0, blobs: {copy: 0, present: 3}});
   });
 
-  it('skips what is there, with all that hangs below it', () => {
+  it('skips existing images with everything below them', () => {
     const from = source(FROM, {'1.0': both, '1.1': two}, [one]);
     const made = planOne(from, destination(TO, {'1.0': digestOf(both)}));
     const {skipped, blobs} = made;
@@ -142,7 +142,7 @@ describe('makeCopyPlan: steps', () => {
     expect(skipped).toMatchObject([{reason: 'present', tag: '1.0'}]);
   });
 
-  it('gives an image another tag in its own repository without moving anything', () => {
+  it('adds a tag in the same repository without copying bytes', () => {
     const named = source(FROM, {'1.0': both}, [one, two]);
     const roots = named.roots.map((root) => ({...root, toTag: 'stable' as Tag}) as typeof root);
     const {steps, blobs} = planOne({...named, roots}, destination(FROM, {'1.0': digestOf(both)}));
@@ -158,7 +158,7 @@ describe('makeCopyPlan: steps', () => {
     expect(codes(made)).toEqual(['warn TAG_MOVES']);
   });
 
-  it('copies by digest what has no tag, unless a tag brings it', () => {
+  it('copies untagged images by digest, unless a tag includes them', () => {
     const from = source(FROM, {}, [one]);
     const byDigest = {digest: digestOf(one), as: 'asked'} as const;
     expect(planOne({...from, roots: [byDigest]}).steps).toMatchObject([
@@ -173,7 +173,7 @@ describe('makeCopyPlan: steps', () => {
   });
 });
 
-describe('makeCopyPlan: what cannot go', () => {
+describe('makeCopyPlan: images that cannot be copied', () => {
   const schema1 = manifest({schemaVersion: 1, name: 'x', fsLayers: []});
   const ghost = index([entry(one, 'linux/amd64'), entry(two, 'linux/arm64')]);
 

@@ -48,7 +48,7 @@ function refusal(file: object): unknown {
 const FAR = 1_000_000;
 
 describe('a forged plan of copies', () => {
-  it('is read as long as it is whole', () => {
+  it('is read if it is valid', () => {
     expect(refusal(copyFile())).toBeUndefined();
   });
 
@@ -187,7 +187,7 @@ describe('a forged plan of copies', () => {
     });
   });
 
-  it('is refused where a short file stands for endless lists', () => {
+  it('is refused if a short file expands to endless lists', () => {
     const file = copyFile();
     const width = 150;
     for (let level = 0; level < 30; level++) {
@@ -235,7 +235,7 @@ function deletingFile(): CopyFile {
 }
 
 describe('a forged plan that deletes', () => {
-  it('is read as long as it is whole', () => {
+  it('is read if it is valid', () => {
     const file = deletingFile();
     expect(file.deletions.map(({tag}) => tag)).toEqual(['both', 'done', 'one']);
     expect(refusal(file)).toBeUndefined();

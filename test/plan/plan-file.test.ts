@@ -7,6 +7,7 @@ import {LAYOUTS} from '../support/fixtures.ts';
 import {destination, image, layoutSource} from '../support/inventories.ts';
 import {copyPlan, identified} from '../support/plan-files.ts';
 import {repository, transferFacts, transferPlan} from '../support/transfer-facts.ts';
+import {undescribedFields} from '../support/undescribed-fields.ts';
 
 const SCHEMA = new URL('../../plans/plan.schema.json', import.meta.url);
 
@@ -43,7 +44,7 @@ const kinds = [
 ] as const;
 
 describe('a plan file', () => {
-  it.each(kinds)('of a %s gives back the plan that was written', (_kind, whole) => {
+  it.each(kinds)('of a %s returns the plan that was written', (_kind, whole) => {
     expect(parsePlan(serializePlan(whole), 'plan.json')).toEqual(whole);
   });
 
@@ -100,7 +101,7 @@ describe('a plan file', () => {
     );
   });
 
-  it('says where it is wrong', () => {
+  it('reports the place of an error', () => {
     const broken = {...fileOf(plan), copies: [{route: 0, manifest: 0, replaces: 'latest'}]};
     expect(() => parsePlan(JSON.stringify(broken), 'plan.json')).toThrow(/copies\.0\.replaces/);
   });
@@ -130,22 +131,7 @@ describe('the published schema', () => {
   });
 
   it('describes every field', () => {
-    const silent: string[] = [];
-    const visit = (value: unknown, path: string) => {
-      if (typeof value !== 'object' || value === null) return;
-      for (const [key, child] of Object.entries(value)) {
-        if (key === 'properties') {
-          for (const [name, field] of Object.entries(
-            child as Record<string, {description?: string}>,
-          )) {
-            if (!field.description) silent.push(`${path}.${name}`);
-          }
-        }
-        visit(child, `${path}.${key}`);
-      }
-    };
-    visit(planJsonSchema(), '');
-    expect(silent).toEqual([]);
+    expect(undescribedFields(planJsonSchema())).toEqual([]);
   });
 });
 

@@ -85,7 +85,7 @@ describe('a copy plan', () => {
     );
   });
 
-  it('is whole: every part of every image is put, is there, or stays at its URLs', () => {
+  it('is complete: every part of every image is pushed, exists, or stays at its URLs', () => {
     fc.assert(
       fc.property(situations, filters, (seen, wanted) => {
         const routes = seen.map(routeOf);
@@ -96,7 +96,7 @@ describe('a copy plan', () => {
     );
   });
 
-  it('accounts for every root: a step, or a reason why there is none', () => {
+  it('has a step for every root, or a reason why not', () => {
     fc.assert(
       fc.property(situation, filters, (seen, wanted) => {
         const only = routeOf(seen);

@@ -188,7 +188,7 @@ describe('cutIndex', () => {
     expect(keep()).toBe(oddIndex());
   });
 
-  it('gives what filtering and writing anew gives, for an index as it is usually written', () => {
+  it('equals filtering and serializing for a common index', () => {
     const digest = fc.constantFrom(
       ...[amd64, arm64, armV6, armV7].map((one) => one.descriptor.digest),
     );
@@ -217,7 +217,7 @@ describe('cutIndex', () => {
     );
   });
 
-  it('refuses what is no index', () => {
+  it('refuses content that is not an index', () => {
     expect(() => cutIndex(manifest({config: amd64.descriptor, layers: []}).bytes, [])).toThrow(
       expect.objectContaining({code: 'MANIFEST_INVALID'}),
     );

@@ -61,7 +61,7 @@ describe('a policy file', () => {
     for (const key of Object.keys(parse(EXAMPLE) as object)) expect(manual).toContain(`\`${key}\``);
   });
 
-  it('tells of all that is wrong, with line and column', () => {
+  it('reports all errors, with line and column', () => {
     const text = `version: 2
 maxByte: 1GiB
 maxBytes: 500 apples
@@ -141,7 +141,7 @@ function planOf(
 describe('maxBytes', () => {
   const plan = planOf({v1: ONE, v2: TWO});
 
-  it('limits what is sent', () => {
+  it('limits the sent bytes', () => {
     const {bytes} = plan.totals;
     expect(findings(plan, `maxBytes: ${bytes}`)).toEqual([]);
     expect(findings(plan, `maxBytes: ${bytes - 1}`)).toEqual(['POLICY_MAX_BYTES limits.yaml']);
@@ -151,14 +151,14 @@ describe('maxBytes', () => {
     );
   });
 
-  it('does not count what is there', () => {
+  it('does not count existing content', () => {
     const there = {v1: ONE.descriptor.digest, v2: TWO.descriptor.digest};
     expect(findings(planOf({v1: ONE, v2: TWO}, [], there), 'maxBytes: 0')).toEqual([]);
   });
 });
 
 describe('maxImages', () => {
-  it('limits what is copied', () => {
+  it('limits the copied images', () => {
     expect(findings(planOf({v1: ONE, v2: TWO}), 'maxImages: 2')).toEqual([]);
     expect(findings(planOf({v1: ONE, v2: TWO}), 'maxImages: 1')).toEqual([
       'POLICY_MAX_IMAGES limits.yaml',

@@ -102,7 +102,7 @@ describe('the shards of a plan of copies', () => {
     );
   });
 
-  it('can each be applied alone: all that an image needs is in its shard', () => {
+  it('can be applied separately: everything that an image needs is in its shard', () => {
     fc.assert(
       fc.property(repositories, totals, (all, total) => {
         for (const part of shards(planOf(all), total)) {
@@ -254,7 +254,7 @@ it('groups and projects are created by each shard that needs them', () => {
   ]);
 });
 
-it('a whole registry is divided evenly', () => {
+it('a complete registry is divided evenly', () => {
   const plan = largePlan(largeRoutes(150, 5, () => ({})));
   for (const total of [4, 16]) {
     const costs = shards(plan, total).map(

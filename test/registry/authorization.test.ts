@@ -195,7 +195,7 @@ describe('a registry that asks for tokens', () => {
     expect(server.registry.requests).toHaveLength(sent);
   });
 
-  it('tells what was granted', async () => {
+  it('reports what was granted', async () => {
     const granted = [{type: 'repository', name: path, actions: ['pull']}];
     await using server = await startTokenRegistry({
       token: () => ({token: unsignedJwt({access: granted})}),
@@ -216,7 +216,7 @@ describe('a registry that asks for tokens', () => {
     ]);
   });
 
-  it('is asked for scopes of no known form with every need, before it says so again', async () => {
+  it('is requested with unknown scopes at every need, before the next challenge', async () => {
     await using server = await startTokenRegistry({scope: 'aws'});
     await using http = new HttpClient();
     const registry = open(http, server.registry.host);

@@ -69,7 +69,7 @@ describe('docker-registry', () => {
     expect(report.problems).toEqual([]);
   });
 
-  it('says what is not there', async () => {
+  it('reports missing content', async () => {
     const absent = digestOf('absent');
     const nowhere = repository('no/where');
     expect(await nowhere.listTags(call)).toBeUndefined();
@@ -85,7 +85,7 @@ describe('docker-registry', () => {
     });
   });
 
-  it('takes a blob in chunks, and goes on after a restart', async () => {
+  it('accepts a blob in chunks, and resumes after a restart', async () => {
     const bytes = randomBytes(700_000);
     const blob = blobOf(bytes);
     const to = repository('chunks');
@@ -105,7 +105,7 @@ describe('docker-registry', () => {
     expect(await to.resumeUpload(saved, call)).toBeUndefined();
   });
 
-  it('gives pieces of a blob', async () => {
+  it('returns parts of a blob', async () => {
     const bytes = randomBytes(10_000);
     const blob = blobOf(bytes);
     const from = repository('pieces');

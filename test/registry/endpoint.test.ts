@@ -46,7 +46,7 @@ describe('a registry on this machine', () => {
     ]);
   });
 
-  it('is asked for its scheme before it is told to do something', async () => {
+  it('is asked for its scheme before the first change', async () => {
     await using server = await startHttpServer(({method}, response) => {
       response.writeHead(method === 'GET' ? 200 : 202).end();
     });
@@ -82,7 +82,7 @@ describe('a registry on this machine', () => {
     await expect(has(server.host, stranger)).rejects.toMatchObject({code: 'TLS_CERTIFICATE'});
   });
 
-  it('is spoken to with TLS where it says so, as Go does', async () => {
+  it('is used with TLS if it requires that, as Go does', async () => {
     await using server = await startHttpServer((_request, response) => {
       response.writeHead(400).end('Client sent an HTTP request to an HTTPS server.\n');
     });

@@ -31,7 +31,7 @@ test.each([
   expect(Math.abs((traits.clock ?? 0) - Date.now())).toBeLessThan(60_000);
 });
 
-test('another registry tells nothing', async () => {
+test('another registry reports nothing', async () => {
   await using sandbox = await startSandbox();
   await using opened = open(sandbox.host);
   const {clock, ...traits} = await opened.registry.traits(CALL);
@@ -61,7 +61,7 @@ test('a database knows when tags were pushed, page by page', async () => {
   );
 });
 
-test('without a database nobody knows', async () => {
+test('without a database, it is unknown', async () => {
   await using rig = await startRig({mode: 'legacy'});
   await using opened = open(rig.host);
   expect(await opened.registry.tagTimes(PATH, CALL)).toBeUndefined();

@@ -61,7 +61,7 @@ describe('tags', () => {
     [404, 'text/html'],
     [200, 'text/html; charset=utf-8'],
     [200, 'application/octet-stream'],
-  ])('are not looked for where a page answers, with %i and %s', async (status, type) => {
+  ])('are not requested if a web page answers, with %i and %s', async (status, type) => {
     await againstRegistry(
       (_request, response) =>
         void response.writeHead(status, {'content-type': type}).end('<html><title>Hi</title>'),
@@ -125,7 +125,7 @@ describe('a registry that does not name the next page', () => {
     );
   });
 
-  it('is told of once, if that went on', async () => {
+  it('is reported once, if the run continued', async () => {
     await againstRegistry(
       ({url}, response) =>
         sendJson(response, 200, {
@@ -399,7 +399,7 @@ describe('429 from a referrers API', () => {
     expect(elsewhere.requests).toHaveLength(1);
   });
 
-  it('that comes from a limit of the registry loses no referrers', async () => {
+  it('from a limit of the registry loses no referrers', async () => {
     let left = 40;
     await againstRegistry(
       ({url}, response) => {
@@ -468,7 +468,7 @@ describe('a registry that refuses the number of names asked for', () => {
     });
   });
 
-  it('and refuses that, too, is reported with its own words', async () => {
+  it('and refuses that, too, is reported with its message', async () => {
     await againstRegistry(
       (_request, response) => sendError(response, 400, 'PAGINATION_NUMBER_INVALID'),
       async (_repository, server, registry) => {

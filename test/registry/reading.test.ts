@@ -63,7 +63,7 @@ describe('a manifest', () => {
     });
   });
 
-  it('must have the digest that it is named by, and the one it comes with', async () => {
+  it('must match the requested digest, and that of the response', async () => {
     const other = digestOf('other');
     await againstRegistry(
       give({...complete, 'docker-content-digest': other}),
@@ -103,7 +103,7 @@ describe('a manifest', () => {
     ['gzip, identity, br', brotliCompressSync(gzipSync(manifest))],
     ['gzip', manifest],
     ['unknown', manifest],
-  ])('is decoded where it comes as %s, and taken as it is where it is not', async (name, body) => {
+  ])('is decoded if it is sent as %s, and used unchanged otherwise', async (name, body) => {
     const headers = {...complete, 'content-encoding': name};
     await againstRegistry(give(headers, body), async (repository) => {
       expect((await repository.getManifest(tag, call))?.bytes).toEqual(manifest);
@@ -157,7 +157,7 @@ describe('a manifest', () => {
     }
   });
 
-  it('that is refused to HEAD and to GET is an error with the words of the registry', async () => {
+  it('that HEAD and GET are refused is an error with the message of the registry', async () => {
     await againstRegistry(
       ({method}, response) =>
         void response.writeHead(403).end(method === 'HEAD' ? undefined : 'no pull for robots'),
@@ -201,7 +201,7 @@ describe('a blob', () => {
     ['a health check', 200, {'content-type': 'text/plain', 'content-length': '5'}],
   ];
 
-  it.each(refusals)('is looked for by GET where HEAD gets %s', async (_what, status, headers) => {
+  it.each(refusals)('is requested by GET if HEAD gets %s', async (_what, status, headers) => {
     for (const isThere of [true, false]) {
       await againstRegistry(
         ({method}, response) => {
@@ -253,7 +253,7 @@ describe('a blob', () => {
     );
   });
 
-  it('may come in a shorter piece than was asked for, not in a longer one', async () => {
+  it('may be sent in a shorter part than requested, not in a longer one', async () => {
     await againstRegistry(
       (_request, response) =>
         void response.writeHead(206, {'content-range': 'bytes 4-6/10'}).end('456'),
@@ -275,7 +275,7 @@ describe('a blob', () => {
     [206, undefined],
     [206, 'bytes 0-5/10'],
     [206, 'bytes 4-4000/*'],
-  ])('is read whole from a source that answers ranges with %i %s', async (status, range) => {
+  ])('is read completely from a source that answers ranges with %i %s', async (status, range) => {
     const rangeHeader = range === undefined ? {} : {'content-range': range};
     await using server = await startHttpServer(({headers}, response) => {
       if (headers['range'] === undefined) response.writeHead(200).end(bytes);
@@ -344,7 +344,7 @@ describe('a blob', () => {
     }
   });
 
-  it('is refused where what was compressed is something else', async () => {
+  it('is refused if the decoded content differs', async () => {
     await againstRegistry(
       (_request, response) =>
         void response.writeHead(200, {'content-encoding': 'gzip'}).end(gzipSync('other')),
@@ -374,7 +374,7 @@ describe('a blob', () => {
 });
 
 describe('a feature that fails and is replaced', () => {
-  it('is told once for each host, also where it is open as source and as destination', async () => {
+  it('is reported once per host, also if it is source and destination', async () => {
     await using server = await startHttpServer(withoutHead);
     await using http = new HttpClient();
     const notices: RegistryNotice[] = [];

@@ -48,7 +48,7 @@ describe('registryRefusal', () => {
     [502, '<html>', 'REGISTRY_UNAVAILABLE', true],
     [503, withCode('UNAVAILABLE'), 'REGISTRY_UNAVAILABLE', true],
     [200, '<html>', 'NOT_A_REGISTRY', false],
-  ])('gives %i %s a meaning', async (status, body, code, retry) => {
+  ])('explains %i %s', async (status, body, code, retry) => {
     expect(await refusalOf(status, body)).toMatchObject({code, retry, status, side: 'destination'});
   });
 
@@ -84,7 +84,7 @@ describe('registryRefusal', () => {
     expect(error.hint).toContain('http.secret');
   });
 
-  it('tells how long to wait', async () => {
+  it('reports how long to wait', async () => {
     const error = await refusalOf(429, '', {'retry-after': '7'});
     expect(error.retryAfterMs).toBe(7000);
   });

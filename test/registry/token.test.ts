@@ -58,7 +58,7 @@ describe('scopes', () => {
     expect(merged).toEqual(parseScopes('repository:a:pull repository:b:pull,push'));
   });
 
-  it('tell what is missing', () => {
+  it('report what is missing', () => {
     const have = parseScopes('repository:a:pull repository:b:*');
     const [a, b, c] = parseScopes('repository:a:pull,push repository:b:delete repository:c:pull');
     if (!a || !b || !c) throw new Error('three scopes');
@@ -90,7 +90,7 @@ describe('fetchToken', () => {
     ['at the metadata service', 'http://169.254.169.254/latest'],
     ['at the metadata service behind NAT64', 'https://[64:ff9b::a9fe:a9fe]/latest'],
     ['on this machine', 'https://localhost/token'],
-  ])('does not ask a realm %s on the word of a public registry with TLS', async (_what, realm) => {
+  ])('does not contact a realm %s for a public registry with TLS', async (_what, realm) => {
     await using http = new HttpClient();
     const registry = new URL('https://registry.example/v2/');
     for (const login of [credentials, undefined]) {

@@ -50,7 +50,7 @@ const answer =
 const piece = (start: number, end: number) => streamOf([bytes.subarray(start, end)]);
 
 describe('an upload', () => {
-  it('whose URL leads nowhere tells that the registry named it', async () => {
+  it('with an unreachable URL reports that it came from the registry', async () => {
     const gone = await startHttpServer(() => undefined);
     await gone[Symbol.asyncDispose]();
     await using rig = await startUploads(`${gone.url}${UPLOADS}1`, answer(201, STORED));
@@ -86,7 +86,7 @@ describe('an upload', () => {
     expect(last?.headers['content-length']).toBe('0');
   });
 
-  it('goes over the connection that it was opened with, where it is large', async () => {
+  it('uses the connection that opened it, if it is large', async () => {
     const size = LARGE_BODY + 1;
     const large = {...blob, size};
     await using rig = await startUploads(`${UPLOADS}1`, ({method}, response) => {
@@ -112,7 +112,7 @@ describe('an upload', () => {
     expect(rig.server.requests.at(-1)?.target).toBe(`${UPLOADS}7?digest=${digest}`);
   });
 
-  it('goes to another host where it is sent to, without credentials', async () => {
+  it('continues at another host if redirected there, without credentials', async () => {
     await using elsewhere = await startHttpServer((_request, response) => {
       response.writeHead(202).end();
     });
@@ -163,7 +163,7 @@ describe('an upload', () => {
     expect(rig.notices).toEqual([{code: 'FEATURE_NOT_USED', message}]);
   });
 
-  it('goes on where a late chunk moved it between the question and the next chunk', async () => {
+  it('resumes if a late chunk moved the offset after the query', async () => {
     let kept = 4;
     await using rig = await startUploads(`${UPLOADS}1`, ({method, headers}, response) => {
       const range = `0-${kept - 1}`;
@@ -226,7 +226,7 @@ describe('an upload', () => {
     expect((await resume())?.minChunk).toBe(5_242_880);
   });
 
-  it.each([400, 404, 405, 410, 416])('is gone at %i', async (status) => {
+  it.each([400, 404, 405, 410, 416])('is lost at %i', async (status) => {
     await using rig = await startUploads(`${UPLOADS}1`, answer(status));
     const upload = await rig.repository.beginUpload(blob, call);
     expect(await upload.queryOffset(call)).toBeUndefined();
@@ -279,7 +279,7 @@ describe('an upload', () => {
     });
   });
 
-  it('is closed where it is gone and the blob is there: an answer got lost', async () => {
+  it('is complete if it is gone and the blob exists: a response was lost', async () => {
     await using rig = await startUploads(`${UPLOADS}1`, (request, response) => {
       if (request.method === 'HEAD') response.writeHead(200).end();
       else sendError(response, 404, 'BLOB_UPLOAD_UNKNOWN');
@@ -288,7 +288,7 @@ describe('an upload', () => {
     expect(rig.server.requests.at(-1)?.target).toBe(`/v2/a/blobs/${blob.digest}`);
   });
 
-  it('is lost where it is gone and the blob is not there', async () => {
+  it('is lost if it is gone and the blob does not exist', async () => {
     await using rig = await startUploads(`${UPLOADS}1`, answer(404));
     const upload = await rig.repository.beginUpload(blob, call);
     await expect(upload.commit(blob, call)).rejects.toMatchObject({code: 'UPLOAD_LOST'});
@@ -304,7 +304,7 @@ describe('an upload', () => {
     await expect(beginning).rejects.toMatchObject({code: 'RESPONSE_INVALID'});
   });
 
-  it('keeps the port of the registry where its location lacks it, and tells so once', async () => {
+  it('keeps the port of the registry if its location lacks it, and reports that once', async () => {
     await using authority = await testAuthority();
     const location = `https://127.0.0.1${UPLOADS}1`;
     await using server = await startHttpServer(
@@ -328,7 +328,7 @@ describe('an upload', () => {
     expect(notices).toEqual(['UPLOAD_LOCATION_PORT']);
   });
 
-  it('is not moved to another scheme, and tells so once', async () => {
+  it('does not change to another scheme, and reports that once', async () => {
     await using authority = await testAuthority();
     const tls = authority.server;
     await using server = await startHttpServer(

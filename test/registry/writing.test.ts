@@ -85,7 +85,7 @@ describe('a manifest that is put', () => {
   it.each([
     ['under its tag', (reference: string) => reference === digest],
     ['under its digest', (reference: string) => reference === tag],
-  ])('is not done where it is missing %s', async (_what, has) => {
+  ])('is not complete if it is missing %s', async (_what, has) => {
     await using rig = await start(registryThat(answer(202), has));
     const putting = rig.repository.putManifest(tag, manifest, call);
     await expect(putting).rejects.toMatchObject({code: 'CHANGE_NOT_SEEN', retry: true});
@@ -134,7 +134,7 @@ describe('a manifest that is put', () => {
     },
   );
 
-  it('is refused at once, and nothing is asked, where no answer was lost', async () => {
+  it('is refused immediately, without a query, if no response was lost', async () => {
     await using rig = await start(({method}, response) => {
       if (method === 'PUT') sendError(response, 400, 'TAG_INVALID');
       else response.writeHead(200, DIGEST).end();
@@ -163,7 +163,7 @@ describe('a tag that is deleted', () => {
   it.each([
     ['202', answer(202)],
     ['404', (_request, response) => sendError(response, 404, 'MANIFEST_UNKNOWN')],
-  ] satisfies [string, Handler][])('is gone with %s', async (_what, write) => {
+  ] satisfies [string, Handler][])('is deleted with %s', async (_what, write) => {
     await using rig = await start(registryThat(write, () => true));
     await rig.repository.deleteTag(tag, call);
     expect(rig.asked()).toEqual([`DELETE ${tag}`]);
@@ -182,7 +182,7 @@ describe('a tag that is deleted', () => {
     expect(rig.asked()).toEqual([`DELETE ${tag}`, `HEAD ${tag}`]);
   });
 
-  it.each(doubtful)('is not deleted after %s where it is there', async (_what, write, code) => {
+  it.each(doubtful)('is not deleted after %s if it still exists', async (_what, write, code) => {
     await using rig = await start(registryThat(write, () => true));
     await expect(rig.repository.deleteTag(tag, call)).rejects.toMatchObject({code});
   });

@@ -35,7 +35,7 @@ describe('a cursor', () => {
     expect(cursor.hashesAll).toBe(true);
   });
 
-  it('opens the source anew only where it is set back', async () => {
+  it('opens the source again only if it is set back', async () => {
     const opened: number[] = [];
     await using cursor = new BlobCursor(BLOB, (offset) => {
       opened.push(offset);
@@ -51,7 +51,7 @@ describe('a cursor', () => {
     expect(cursor.hashesAll).toBe(true);
   });
 
-  it('asks ahead, once, and gives what came to whoever takes it', async () => {
+  it('prefetches once, and passes the result to the first reader', async () => {
     const opened: number[] = [];
     await using cursor = new BlobCursor(BLOB, (offset) => {
       opened.push(offset);
@@ -78,7 +78,7 @@ describe('a cursor', () => {
     expect(cursor.hashesAll).toBe(false);
   });
 
-  it('gives nothing of a read that was still under way when it was set back to the next one', async () => {
+  it('passes nothing of a pending read to the next one after it is set back', async () => {
     const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     let reads = 0;
     await using cursor = new BlobCursor(BLOB, (offset) => {

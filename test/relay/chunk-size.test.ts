@@ -34,7 +34,7 @@ describe('the size of a chunk', () => {
     expect(size.next(0, 30)).toBe(16 * KiB);
   });
 
-  it('stays below what was too large, for all that follow', () => {
+  it('stays below a size that was too large, for all later chunks', () => {
     const size = new ChunkSize(BOUNDS);
     expect(size.refused(10 * MiB)).toBe(true);
     expect(size.next()).toBe(5 * MiB);

@@ -35,13 +35,13 @@ const UNASKABLE = [
 ] as const;
 
 describe.each(UNASKABLE)('an upload that is asked for in vain (%i %s)', (status, code) => {
-  it('is left for a new one by the next run, at once', async () => {
+  it('is replaced by a new one in the next run, immediately', async () => {
     await using rig = await TransferRig.start({destination: [unaskable(status, code)]});
     const {blob, saved} = await leaveUpload(rig, randomBytes(SIZE), CHUNK);
     const told = await rig.transfer(blob, {saved});
     expect(await rig.kept(blob)).toBe(blob.digest);
     expect([told.sent, told.retries]).toEqual([SIZE, 0]);
-    expect(rig.destinationFaults.strikes).toHaveLength(1);
+    expect(rig.destinationFaults.injected).toHaveLength(1);
   });
 
   it('is left for a new one after a failure', async () => {
@@ -111,14 +111,14 @@ describe('a registry whose chunks do not work', () => {
     await using rig = await TransferRig.start({destination: [{...PATCH, fault}]});
     const settings = {chunkSize: new ChunkSize({min: CHUNK, max: CHUNK})};
     await rig.transfer(await rig.blob(SIZE), {settings});
-    const before = rig.destinationFaults.strikes.length;
+    const before = rig.destinationFaults.injected.length;
     const blob = await rig.blob(SIZE);
     const told = await rig.transfer(blob, {settings});
     expect(await rig.kept(blob)).toBe(blob.digest);
-    expect([told.sent, rig.destinationFaults.strikes.length]).toEqual([SIZE, before]);
+    expect([told.sent, rig.destinationFaults.injected.length]).toEqual([SIZE, before]);
   });
 
-  it('and that refuses the whole blob as well ends with its refusal', async () => {
+  it('and that also refuses the complete blob ends with its refusal', async () => {
     const fault = {kind: 'refuse', status: 416} as const;
     const tooLarge = {method: 'PUT', about: 'upload', times: 99} as const;
     await using rig = await TransferRig.start({

@@ -27,7 +27,7 @@ describe('a pace', () => {
     expect(pace.isTooSlow(10)).toBe(true);
   });
 
-  it('is a rate: much at once after a long silence is not fast', () => {
+  it('is a rate: many bytes after a long pause are not fast', () => {
     let now = 0;
     const pace = new Pace({bytes: 100, ms: 1000}, () => now);
     now += 10_000;
@@ -48,7 +48,7 @@ describe('a pace', () => {
   });
 });
 
-describe('a connection that trickles is left for another, which goes on where it was,', () => {
+describe('a slow connection is replaced by another, which resumes there,', () => {
   const content = Buffer.from('0123456789');
   const blob = {mediaType: OCI_MANIFEST, digest: digestOf(content), size: content.length};
   /** Each byte comes too slowly, whatever the time that it takes. */

@@ -48,7 +48,7 @@ describe('a rate limit', () => {
     ['in one', readBlob],
     ['in parts', readParts],
   ])('of a blob that is read %s', (_what, read) => {
-    it('passes on what it may at once', async () => {
+    it('passes on what it may immediately', async () => {
       await using rig = await TransferRig.start();
       const blob = await rig.blob(512 * KiB);
       // All that one read gives would take hours.

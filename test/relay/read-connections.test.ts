@@ -34,7 +34,7 @@ describe('the number of connections', () => {
     expect(watch((count) => count * 20, never, 4)).toEqual([4]);
   });
 
-  it('goes back where more did not help', () => {
+  it('reduces connections that did not help', () => {
     expect(watch((count) => Math.min(count, 4) * 20, never)).toEqual([4, 8, 4]);
   });
 
@@ -74,7 +74,7 @@ describe('the number of connections', () => {
     },
   );
 
-  it('goes back to one where the taker has enough to do with the first', () => {
+  it('reduces to one if the consumer is busy with the first', () => {
     expect(
       watch(
         () => 500,

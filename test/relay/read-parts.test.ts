@@ -91,7 +91,7 @@ describe('reading in parts', () => {
     const context = contextOf(new ReadConnections(4, PART));
     const read = await readAll(readParts(rig.source, blob, 0, context, call));
     expect(read.equals(content)).toBe(true);
-    expect(rig.sourceFaults.strikes).toHaveLength(40);
+    expect(rig.sourceFaults.injected).toHaveLength(40);
   });
 
   it('fails with the part that cannot be had, and lets all connections go', async () => {
@@ -116,7 +116,7 @@ describe('reading in parts', () => {
     expect([connections.tryTake(), connections.tryTake()]).toEqual([true, true]);
   });
 
-  it('takes the buffers of parts that nobody saw again, when the reader leaves', async () => {
+  it('reuses the buffers of unread parts when the reader leaves', async () => {
     await using rig = await TransferRig.start();
     const blob = await rig.blob(8 * PART);
     const connections = new ReadConnections(4, PART);
@@ -137,7 +137,7 @@ describe('reading in parts', () => {
   it.each([
     ['in parts', 4],
     ['in one', 1],
-  ])('goes on where an answer ended that was shorter than asked, %s', async (_what, count) => {
+  ])('resumes where a response ended that was shorter than requested, %s', async (_what, count) => {
     await using rig = await TransferRig.start();
     const content = randomBytes(4 * PART + 5);
     const blob = await rig.blob(content.length, content);
@@ -267,7 +267,7 @@ describe('reading in parts', () => {
       vi.useRealTimers();
     });
 
-    it('goes over to parts', async () => {
+    it('switches to parts', async () => {
       const connections = new ReadConnections(2, PART);
       const reads = await readWhileOneLeaves(({source}) => paced(source, 14), connections);
       expect(reads).toBeGreaterThan(10);

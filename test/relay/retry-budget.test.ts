@@ -47,7 +47,7 @@ describe('a retry budget', () => {
     expect(waits).toEqual([1, 2, 3]);
   });
 
-  it('waits as long as it is told to and the jitter on top, so that not all come at once', async () => {
+  it('waits for Retry-After plus jitter, so that retries are spread', async () => {
     const waits = [];
     for (const part of [0, 0.25, 0.75]) {
       vi.mocked(Math.random).mockReturnValue(part);

@@ -56,7 +56,7 @@ describe('a shared reading', () => {
     expect([source.opened, source.read(), source.closed()]).toEqual([[0], 40, 1]);
   });
 
-  it('keeps no more than its window for a reader that has not begun, and waits for it', async () => {
+  it('buffers no more than its window for a reader that has not started, and waits for it', async () => {
     const source = sourceOf(40);
     const reading = new SharedReading(2);
     const [first, second] = [reading.reader(), reading.reader()];
@@ -69,7 +69,7 @@ describe('a shared reading', () => {
     expect(source.opened).toEqual([0]);
   });
 
-  it('goes on without one that leaves', async () => {
+  it('continues without a reader that leaves', async () => {
     const source = sourceOf(20);
     const reading = new SharedReading(2);
     const [first, second] = [reading.reader(), reading.reader()];
@@ -107,7 +107,7 @@ describe('a shared reading', () => {
     expect(source.opened).toEqual([0, 2 * CHUNK]);
   });
 
-  it('tells all readers that the source failed, and each may try again', async () => {
+  it('passes a failure of the source to all readers, and each may retry', async () => {
     const source = sourceOf(30, {at: 3});
     const reading = new SharedReading(2);
     const readers = [reading.reader(), reading.reader()];
@@ -121,7 +121,7 @@ describe('a shared reading', () => {
     expect((await collect(reader.read(0, whole.open, NEVER))).equals(bytesOf(30))).toBe(true);
   });
 
-  it('lets a reader that is behind go on by itself where the source failed for the one ahead', async () => {
+  it('lets a slower reader continue separately if the source failed for the faster one', async () => {
     const failing = sourceOf(30, {at: 3});
     const whole = sourceOf(30);
     const reading = new SharedReading(2);

@@ -15,16 +15,16 @@ describe('401 to a body', () => {
     const blob = await rig.blob(size);
     const transferring = rig.transfer(blob);
     await expect(transferring).rejects.toMatchObject({code: 'UNAUTHORIZED', side: 'destination'});
-    expect(rig.destinationFaults.strikes).toHaveLength(2);
+    expect(rig.destinationFaults.injected).toHaveLength(2);
   });
 
   it('once at each chunk is got over', async () => {
-    // Every second request: a rule sees those that no rule before it strikes.
+    // Every second request: a rule sees the requests to which no earlier rule applied.
     const rules = Array.from({length: 6}, (_, at) => unauthorized({method: 'PATCH', skip: at + 1}));
     await using rig = await TransferRig.start({destination: rules});
     const blob = await rig.blob(20 * CHUNK);
     await rig.transfer(blob);
     expect(await rig.kept(blob)).toBe(blob.digest);
-    expect(rig.destinationFaults.strikes).toHaveLength(6);
+    expect(rig.destinationFaults.injected).toHaveLength(6);
   });
 });

@@ -23,7 +23,7 @@ const DOCUMENT: ReportDocument = {
   everything: 'transship show PLAN --all',
 };
 
-test('a text fits into a terminal, and breaks between words', () => {
+test('a text fits a terminal, and breaks between words', () => {
   expect(renderText(DOCUMENT, {columns: 40}).split('\n')).toEqual([
     'transship plan',
     '',

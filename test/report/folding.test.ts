@@ -116,7 +116,7 @@ describe('findings that are alike', () => {
     expect(folded).toContain(' 30 warnings.\n');
   });
 
-  it('come before the images, and one by one if everything is asked for', () => {
+  it('precede the images, and are listed individually in full output', () => {
     const all = renderPlan(copyPlan(routes), 'text', {full: true});
     expect(all.match(/^ {2}\? SCHEMA1/gm)).toHaveLength(30);
     expect(all.indexOf('Warnings')).toBeLessThan(all.indexOf('To copy'));
@@ -266,13 +266,13 @@ describe('a plan of many repositories as Markdown', () => {
   const large = planOf(500, 20);
   const markdown = renderPlan(large, 'markdown', {planFile: FILE});
 
-  it('begins with the whole in one line', () => {
+  it('starts with a summary in one line', () => {
     expect(markdown.split('\n')[0]).toMatch(
       /^\*\*Plan: 9000 images to copy: 8950 new, 50 tags move \(.* blobs\), .*\*\*$/,
     );
   });
 
-  it('is smaller than a comment may be, and counts what is left out', () => {
+  it('is smaller than the limit of a comment, and counts omissions', () => {
     expect(Buffer.byteLength(markdown)).toBeLessThan(60_000);
     const shown = [...markdown.matchAll(/^\| `v1\.\d+\./gm)].length;
     const cut = [...markdown.matchAll(/^<summary><code>[^]*?<\/details>/gm)]
@@ -288,14 +288,14 @@ describe('a plan of many repositories as Markdown', () => {
     expect(shown).toBeGreaterThan(100);
   });
 
-  it('folds the images by repository, with whole digests in the order of versions', () => {
+  it('folds the images by repository, with full digests, sorted by version', () => {
     expect(markdown.match(/<details>/g)?.length).toBe(markdown.match(/<\/details>/g)?.length);
     const [step] = copiesOf(large).filter(({to}) => to === nameOf(0));
     expect(markdown).toContain(`| \`${step?.tag}\` | \`${step?.digest}\` | `);
     expect(markdown).toMatch(/\n\| `v1\.9\..*\n\| `v1\.10\./);
   });
 
-  it('is whole if everything is asked for', () => {
+  it('is complete in full output', () => {
     const all = renderPlan(large, 'markdown', {full: true, isUnbounded: true});
     expect(all.match(/^\| `v1\.\d+\./gm)).toHaveLength(10_000);
     expect(all).not.toContain('Left out here');
@@ -353,7 +353,7 @@ const HOSTILE = [
   '"@all".',
 ];
 
-describe('words of a registry in Markdown', () => {
+describe('messages of a registry in Markdown', () => {
   it.each(HOSTILE)('are code and nothing else: %s', (word) => {
     const check = {
       code: 'SKIPPED',
@@ -397,7 +397,7 @@ describe('a plan of many repositories as HTML', () => {
     }
   });
 
-  it('has long lists in parts, since a browser lays out a table as a whole', () => {
+  it('has long lists in parts, because a browser lays out complete tables', () => {
     const parts = renderPlan(planOf(1, 1200), 'html').match(/<summary><code>.*?<\/summary>/g);
     expect(parts).toEqual([
       '<summary><code>service-0:v1.0.0-build.1000</code> to <code>service-0:v1.499.0-build.1499</code> (500)</summary>',
@@ -406,7 +406,7 @@ describe('a plan of many repositories as HTML', () => {
     ]);
   });
 
-  it('needs no script for whole digests', () => {
+  it('needs no script for full digests', () => {
     expect(html).toMatch(/<code class="digest">sha256:[0-9a-f]{64}<\/code>/);
     expect(html).toContain('.tools:has(#digests:checked) ~ * .digest');
   });

@@ -64,7 +64,7 @@ describe('the page of a run', () => {
     expect(drawn).toBe(true);
   });
 
-  test('says in words and in a table what its pictures show', async () => {
+  test('describes its pictures in text and in a table', async () => {
     const {nodes} = (await run.call('Accessibility.getFullAXTree')) as {nodes: readonly AxNode[]};
     expect(namesOf(nodes, 'image')).toEqual([
       expect.stringMatching(/^Bytes sent over time: at most [\d.]+ [KMG]iB\/s$/),
@@ -96,12 +96,12 @@ describe('the page in Chromium', () => {
     expect(contrast).toBeGreaterThanOrEqual(4.5);
   });
 
-  test('asks for nothing, and breaks no rule of its own', () => {
+  test('makes no request, and violates no rule of its policy', () => {
     expect(page.requests.filter((url) => !url.startsWith('file:'))).toEqual([]);
     expect(page.errors).toEqual([]);
   });
 
-  test('finds rows by words, shows the first of them, and leads to each', async () => {
+  test('finds rows by text, shows the first, and links to each', async () => {
     await search('service-7 v1.5');
     expect(await page.evaluate(FOUND)).toBe('1 row');
     expect(await page.evaluate(RESULTS)).toEqual(['v1.5.0-build.1005']);
@@ -130,7 +130,7 @@ describe('the page in Chromium', () => {
     expect(await page.evaluate(RESULTS)).toEqual([]);
   });
 
-  test('leaves out of a search what is not to be shown', async () => {
+  test('does not search hidden content', async () => {
     await search('service-7 v1');
     await page.evaluate(`document.getElementById('moves').click()`);
     expect(await page.evaluate(FOUND)).toBe('11 rows');
@@ -139,7 +139,7 @@ describe('the page in Chromium', () => {
     await search('');
   });
 
-  test('is used with the keyboard alone: filter, fold, sort', async () => {
+  test('can be used with the keyboard only: filter, fold, sort', async () => {
     const rows = `[...document.querySelectorAll('main section')].flatMap((box) => [...box.querySelectorAll('tr.moves')]).filter((row) => row.checkVisibility()).length`;
     expect(await page.evaluate(rows)).toBe(20);
     await page.evaluate(`document.getElementById('moves').focus()`);
@@ -171,7 +171,7 @@ describe('the page in Chromium', () => {
     expect(sizes).toEqual(sizes.toSorted((a, b) => a - b));
   });
 
-  test('tells a screen reader what is what', async () => {
+  test('is accessible to screen readers', async () => {
     const {nodes} = (await page.call('Accessibility.getFullAXTree')) as {nodes: readonly AxNode[]};
     const named = (role: string) => namesOf(nodes, role);
     expect(named('main')).toHaveLength(1);

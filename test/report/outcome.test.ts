@@ -97,7 +97,7 @@ describe('renderRun', () => {
     );
   });
 
-  it('names what failed before all else, and only counts what is left of many images', () => {
+  it('lists failures first, and only counts the rest of many images', () => {
     const timeout: ErrorData = {...error, code: 'TIMEOUT', hint: 'try again'};
     const steps = [
       ...endedSteps(9000, 'done'),
@@ -151,7 +151,7 @@ describe('renderRun', () => {
     expect(lastLine(made)).toMatch(/ Run the same command again to make a new plan\.$/);
   });
 
-  it('names the command that ran, and what was copied where the same command planned it', () => {
+  it('names the command, and the copied images if the same command planned them', () => {
     expect(renderRun(run, plan, 'text')).toMatch(/^transship apply\n {2}plan +sha256:/);
     expect(renderRun(run, plan, 'text', {planned: 'now'})).toBe(
       renderRun(run, plan, 'text').replace(
@@ -178,7 +178,7 @@ describe('renderVerify', () => {
     ],
   };
 
-  it('says what was compared', () => {
+  it('reports what was compared', () => {
     expect(lastLine(renderVerify(clean, 'text'))).toBe(
       'Verified: 2 tags, 3 manifests and 1 blob are as planned.',
     );
@@ -220,7 +220,7 @@ describe('renderStatus', () => {
     expect(JSON.parse(renderStatus(status, 'json'))).toEqual(status);
   });
 
-  it('says so where no run has ended', () => {
+  it('reports that no run has ended', () => {
     const {ended, ...others} = status;
     expect([ended, lastLine(renderStatus(others, 'text'))]).toEqual([
       'interrupted',

@@ -55,7 +55,7 @@ it('names the platforms of images where they are known', () => {
 describe('a plan as text', () => {
   const text = renderPlan(mixed, 'text');
 
-  it('marks what is made, what moves, what stays and what is left out', () => {
+  it('marks created, moved, kept and omitted tags', () => {
     const short = (what: typeof one) => shortDigest(what.descriptor.digest);
     expect(text).toMatch(new RegExp(`^  \\+ ${TO}:1\\.1 +${short(two)}  `, 'm'));
     expect(text).toMatch(new RegExp(`^  ~ ${TO}:latest +${short(one)}  ${short(two)}  `, 'm'));
@@ -66,13 +66,13 @@ describe('a plan as text', () => {
     expect(text).not.toContain('--platform  ');
   });
 
-  it('ends with the whole in one line', () => {
+  it('ends with a summary in one line', () => {
     expect(text.trimEnd().split('\n').at(-1)).toBe(
       `Plan: 2 images to copy: 1 new, 1 tag moves (${mixed.totals.bytes} B in 2 blobs), 0 mounted, 1 already there, 2 skipped. 2 warnings.`,
     );
   });
 
-  it('says so where there is nothing to do, and where it is forbidden', () => {
+  it('reports that there is nothing to do, or that it is forbidden', () => {
     const routes = [
       {
         source: source(FROM, {'1.0': one}),
@@ -121,7 +121,7 @@ describe('a plan as Markdown', () => {
     expect(markdown).toContain(`\n| \`${TO}:1.1\` | `);
   });
 
-  it('folds what is not looked at first', () => {
+  it('folds details', () => {
     expect(markdown).toContain('<details>\n<summary>Already there (1)</summary>\n\n|');
     expect(markdown.match(/<details>/g)?.length).toBe(markdown.match(/<\/details>/g)?.length);
     expect(markdown.indexOf('**Plan: ')).toBeLessThan(markdown.indexOf('|'));
@@ -163,7 +163,7 @@ describe('a plan as HTML', () => {
     }
   });
 
-  it('escapes what comes from outside', () => {
+  it('escapes external text', () => {
     expect(html).not.toContain('<img');
     expect(html).toContain('&lt;img src=x onerror=alert(1)&gt;');
   });

@@ -10,7 +10,7 @@ const plan = largePlan(largeRoutes(40, 10, () => ({})));
 const journals = shardJournals(plan, 4);
 const history = runHistory(plan, journals);
 
-it('leaves out the time in which no run worked, and says so', () => {
+it('omits the time without a run, and reports it', () => {
   // Each half of a shard takes 20 minutes and the last tail of a step; shards begin half a minute after one another.
   expect(history).toMatchObject({
     began: '2026-03-02T20:00:00.000Z',

@@ -51,7 +51,7 @@ describe('a transfer as text', () => {
     ]);
   });
 
-  it('lists every image with digest, size and where it goes', () => {
+  it('lists every image with digest, size and destination', () => {
     const digest = shortDigest(one.descriptor.digest);
     const row = (from: string, to: string) =>
       expect(text).toMatch(new RegExp(`^  \\+ ${from} +${digest}  [\\d.]+ K?i?B  ${to}$`, 'm'));
@@ -60,13 +60,13 @@ describe('a transfer as text', () => {
     row(`${HOST}/${FROM}/tools:latest`, `${HOST}/${TO}/tools:latest`);
   });
 
-  it('shows what was proved and what is to be looked at', () => {
+  it('shows passed checks and warnings', () => {
     expect(text).toMatch(/^ {2}= REGISTRY_READY /m);
     expect(text).toMatch(/^ {2}\? UNTAGGED_NOT_SEEN .*\n {6}tag /m);
     expect(text).not.toContain('Forbidden');
   });
 
-  it('ends with the whole in one line', () => {
+  it('ends with a summary in one line', () => {
     expect(text.trimEnd().split('\n').at(-1)).toBe(
       `Transfer: 10 steps, 3 images in 2 repositories (0 B travel in 0 blobs, 8 mounted), about ${plan.downtimeSeconds} s without images.`,
     );
@@ -100,7 +100,7 @@ describe('a transfer in other forms', () => {
     expect(html).not.toContain('<b>');
   });
 
-  it('folds away what was proved', () => {
+  it('folds passed checks', () => {
     expect(renderPlan(plan, 'markdown')).toMatch(/<summary>Proved \(\d+\)<\/summary>/);
   });
 });

@@ -6,7 +6,7 @@ import {pushLayout, verifyLayout} from '../support/independent.ts';
 import {skopeo} from '../support/skopeo.ts';
 
 describe('startDockerRegistry', () => {
-  test('keeps what was pushed over a restart on the same port', async () => {
+  test('keeps its content across a restart on the same port', async () => {
     await using registry = await startDockerRegistry();
     await pushLayout(layoutDirectory('helm'), registry.url, 'charts/mast');
     const {url} = registry;
@@ -20,7 +20,7 @@ describe('startDockerRegistry', () => {
     expect(report).toMatchObject({problems: [], manifests: 2});
   });
 
-  test('says what was asked of it', async () => {
+  test('logs its requests', async () => {
     await using registry = await startDockerRegistry();
     await pushLayout(layoutDirectory('sparse'), registry.url, 'a/b', {allowRefused: true});
     expect((await registry.requests()).filter(isWrite).length).toBeGreaterThan(0);
@@ -74,7 +74,7 @@ describe('startDockerRegistry', () => {
 });
 
 describe('verifyLayout', () => {
-  test('finds what is not there', async () => {
+  test('reports missing content', async () => {
     await using registry = await startDockerRegistry();
     await pushLayout(layoutDirectory('busybox'), registry.url, 'b', {tags: ['1.35-amd64']});
     const {problems} = await verifyLayout(layoutDirectory('busybox'), registry.url, 'b');

@@ -3,7 +3,7 @@ import {runProgram} from '../support/program.ts';
 
 const NODE = process.execPath;
 
-test('gives the exit code and both outputs', async () => {
+test('returns the exit code and both outputs', async () => {
   const script = `process.stdin.on('data', (text) => process.stdout.write(text));
     process.stderr.write('problem');
     process.exitCode = 3;`;
@@ -24,7 +24,7 @@ test('a program sees nothing of the environment that it should not', async () =>
   expect(env).not.toHaveProperty('HOME');
 });
 
-test('a signal is told as a shell tells it, an abort kills', async () => {
+test('a signal is reported as in a shell, an abort kills', async () => {
   const forever = ['-e', 'setInterval(() => {}, 1000)'];
   const stopped = await runProgram(NODE, forever, {onStart: ({kill}) => kill('SIGTERM')});
   expect(stopped.code).toBe(143);

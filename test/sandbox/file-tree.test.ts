@@ -22,7 +22,7 @@ describe.each(['memory', 'directory'])('the tree in the %s', (kind) => {
     await work(kind === 'memory' ? new MemoryTree() : new DirectoryTree(temp.join('root')));
   }
 
-  test('has what was stored, and no more', () =>
+  test('contains what was stored, and nothing else', () =>
     withTree(async (tree) => {
       await tree.store('a/b/c', Buffer.from('old'));
       await tree.store('a/b/c', Buffer.from('new!'));
@@ -34,7 +34,7 @@ describe.each(['memory', 'directory'])('the tree in the %s', (kind) => {
       expect(await tree.load('a/b/d')).toBeUndefined();
     }));
 
-  test('reads any part of what was appended in chunks', () =>
+  test('reads any part of appended chunks', () =>
     withTree(async (tree) => {
       await tree.append('a/b/c', chunks('01', '', '234'));
       await tree.append('a/b/c', chunks('56789'));

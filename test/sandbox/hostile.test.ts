@@ -1,18 +1,19 @@
 import {once} from 'node:events';
-import {readdir, writeFile} from 'node:fs/promises';
+import {mkdir, readdir, symlink, writeFile} from 'node:fs/promises';
 import {connect} from 'node:net';
 import {text} from 'node:stream/consumers';
 import {describe, expect, test} from 'vitest';
+import type {RepositoryPath} from '../../src/model/reference.ts';
 import {type Sandbox, startSandbox} from '../../src/sandbox/sandbox.ts';
+import {toldError} from '../support/error-lines.ts';
 import {tempDirectory} from '../support/temp.ts';
+import {transship} from '../support/transship.ts';
 import {openUpload, pushBlob, pushImage, send, sha256, someBlob} from './client.ts';
 
-/** Sends a request line as it is: `fetch` would tidy the path up. */
-async function raw(sandbox: Sandbox, line: string): Promise<string> {
+/** Sends a request line unchanged, which `fetch` would normalize. @returns the response */
+async function raw(sandbox: Sandbox, line: string, headers = 'Host: localhost'): Promise<string> {
   const socket = connect(Number(new URL(sandbox.url).port), '127.0.0.1');
-  socket.end(
-    `${line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
-  );
+  socket.write(`${line} HTTP/1.1\r\n${headers}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   return text(socket);
 }
 
@@ -32,8 +33,6 @@ describe('a path that leads out', () => {
     'PATCH /v2/a/blobs/uploads/..?_state=Li4',
     'GET /v2/a/blobs/uploads/%2e%2e%2f%2e%2e%2fsecret',
     'GET /v2/a/tags/list%',
-    `POST /v2/a/blobs/uploads/?mount=${sha256('x')}/../x&from=a`,
-    'POST /v2/a/blobs/uploads/?mount=x&from=../a',
     'GET //v2//secret',
     'GET /v2/a/tags/list/../../../secret',
     'OPTIONS *',
@@ -47,10 +46,13 @@ describe('a path that leads out', () => {
     expect(await readdir(temp.path)).toEqual(['secret']);
   });
 
-  test('as `from` of a mount only opens an upload', async () => {
+  test.each([
+    `mount=${sha256('x')}&from=../../secret`,
+    `mount=${sha256('x')}/../x&from=a`,
+    'mount=x&from=../a',
+  ])('in a mount only opens an upload: %s', async (query) => {
     await using sandbox = await startSandbox();
-    const uploads = `POST /v2/a/blobs/uploads/?mount=${sha256('x')}&from=../../secret`;
-    expect(await raw(sandbox, uploads)).toMatch(/^HTTP\/1\.1 202 /);
+    expect(await raw(sandbox, `POST /v2/a/blobs/uploads/?${query}`)).toMatch(/^HTTP\/1\.1 202 /);
   });
 });
 
@@ -59,7 +61,7 @@ describe.each(['memory', 'directory'])('in the %s', (kind) => {
     return startSandbox({storage: kind === 'memory' ? {kind} : {kind: 'directory', path}});
   }
 
-  test('many uploads of one blob at a time all succeed', async () => {
+  test('concurrent uploads of one blob all succeed', async () => {
     await using temp = await tempDirectory();
     await using sandbox = await start(temp.path);
     const {bytes, digest} = someBlob(300_000);
@@ -69,7 +71,7 @@ describe.each(['memory', 'directory'])('in the %s', (kind) => {
     expect(pulled.body.equals(bytes)).toBe(true);
   });
 
-  test('a tag that many write and read at a time always points to something', async () => {
+  test('a tag always resolves while it is written and read concurrently', async () => {
     await using temp = await tempDirectory();
     await using sandbox = await start(temp.path);
     const repository = `${sandbox.url}/v2/a/b`;
@@ -85,7 +87,7 @@ describe.each(['memory', 'directory'])('in the %s', (kind) => {
     }
   });
 
-  test('two that close one upload: one gets the blob, the other is told', async () => {
+  test('of two requests that close one upload, one succeeds and one is refused', async () => {
     await using temp = await tempDirectory();
     await using sandbox = await start(temp.path);
     const {bytes, digest} = someBlob();
@@ -96,7 +98,7 @@ describe.each(['memory', 'directory'])('in the %s', (kind) => {
   });
 });
 
-test('a refused body of any size does not disturb the next request of the connection', async () => {
+test('a refused body does not affect the next request of the connection', async () => {
   await using sandbox = await startSandbox();
   const socket = connect(Number(new URL(sandbox.url).port), '127.0.0.1');
   const size = 5 * 1024 * 1024;
@@ -109,7 +111,7 @@ test('a refused body of any size does not disturb the next request of the connec
   expect(answers.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200']);
 });
 
-test('a client that goes away in the middle of a download is no failure of the next', async () => {
+test('a download that is aborted does not affect the next one', async () => {
   await using sandbox = await startSandbox();
   const digest = await pushBlob(`${sandbox.url}/v2/a/b`, Buffer.alloc(20_000_000));
   const socket = connect(Number(new URL(sandbox.url).port), '127.0.0.1');
@@ -119,30 +121,60 @@ test('a client that goes away in the middle of a download is no failure of the n
   expect((await send('GET', `${sandbox.url}/v2/a/b/blobs/${digest}`)).status).toBe(200);
 });
 
-const post = async (url: string, headers: string): Promise<string> => {
-  const socket = connect(Number(new URL(url).port), '127.0.0.1');
-  const line = 'POST /v2/a/blobs/uploads/ HTTP/1.1';
-  socket.end(`${line}\r\n${headers}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-  return text(socket);
-};
-
-describe('a page of the web', () => {
-  test.each([
+describe('a web page', () => {
+  test.each<[string, string, string?]>([
     ['of another site', 'Host: localhost:5050\r\nOrigin: https://evil.test'],
     ['without an origin of its own', 'Host: 127.0.0.1\r\nOrigin: null'],
-    ['whose name leads to loopback', 'Host: evil.test'],
-    ['whose name begins as loopback does', 'Host: 127.0.0.1.evil.test'],
-  ])('%s is refused', async (_, headers) => {
+    ['whose name resolves to loopback', 'Host: evil.test'],
+    ['whose name begins like loopback', 'Host: 127.0.0.1.evil.test'],
+    ['that names two hosts', 'Host: localhost\r\nHost: evil.test'],
+    ['with a login in its host', 'Host: evil.test@localhost'],
+    ['that sends no origin', 'Host: localhost\r\nSec-Fetch-Site: cross-site'],
+    ['that sends only its address', 'Host: localhost\r\nReferer: https://evil.test/'],
+    ['that asks first', 'Host: localhost\r\nOrigin: https://evil.test', 'OPTIONS'],
+    [
+      'that opens a socket',
+      'Host: localhost\r\nOrigin: https://evil.test\r\nUpgrade: websocket\r\nConnection: Upgrade',
+      'GET',
+    ],
+  ])('%s is refused', async (_, headers, method = 'POST') => {
     await using sandbox = await startSandbox();
-    expect(await post(sandbox.url, headers)).toMatch(/^HTTP\/1\.1 403 /);
+    expect(await raw(sandbox, `${method} /v2/a/blobs/uploads/`, headers)).toMatch(
+      /^HTTP\/1\.1 403 /,
+    );
   });
 
   test.each([
     'Host: localhost:1',
     'Host: [::1]:1',
     'Host: 127.0.0.1\r\nOrigin: http://localhost:3000',
-  ])('on this machine is not: %s', async (headers) => {
+    'Host: [::1]\r\nReferer: http://[::1]:3000/page\r\nSec-Fetch-Site: same-site',
+  ])('of this machine is not: %s', async (headers) => {
     await using sandbox = await startSandbox();
-    expect(await post(sandbox.url, headers)).toMatch(/^HTTP\/1\.1 202 /);
+    expect(await raw(sandbox, 'POST /v2/a/blobs/uploads/', headers)).toMatch(/^HTTP\/1\.1 202 /);
   });
 });
+
+test('many open uploads, the first of which is closed last, all succeed', async () => {
+  await using sandbox = await startSandbox();
+  const repository = `${sandbox.url}/v2/a/b`;
+  const {bytes, digest} = someBlob();
+  const first = await openUpload(repository);
+  for (let at = 0; at < 1000; at++) await sandbox.storage.uploads.begin('a/b' as RepositoryPath);
+  const {status} = await send('PUT', `${first}&digest=${digest}`, {body: bytes});
+  expect(status).toBe(201);
+});
+
+test.each(['repositories', 'blobs/sha256'])(
+  'a link at %s of its directory is refused',
+  async (at) => {
+    await using temp = await tempDirectory();
+    await mkdir(temp.join('elsewhere'));
+    await mkdir(temp.join('store', at, '..'), {recursive: true});
+    await symlink(temp.join('elsewhere'), temp.join('store', at));
+    const run = await transship(['sandbox', '--port', '0', '--dir', temp.join('store')]);
+    const error = toldError(run);
+    expect(error).toMatchObject({code: 'FILE_INVALID', exit: 64});
+    expect(error.message).toContain('is a symbolic link');
+  },
+);

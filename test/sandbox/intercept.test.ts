@@ -37,7 +37,7 @@ const cutChunks: Intercept = async (exchange, next) => {
 };
 
 describe('an interceptor', () => {
-  test('answers by itself, knowing what is asked', async () => {
+  test('answers instead of the registry', async () => {
     await using sandbox = await startSandbox({intercept: slowDownOnce});
     const refused = await send('GET', `${sandbox.url}/v2/a/b/tags/list`);
     expect(refused.status).toBe(429);
@@ -54,7 +54,7 @@ describe('an interceptor', () => {
     expect(sandbox.log.entries.at(-1)).toMatchObject({bytesOut: 1000, failure: 'cut'});
   });
 
-  test('cuts an upload short, of which the registry keeps what came through', async () => {
+  test('cuts an upload, of which the registry keeps the received bytes', async () => {
     await using sandbox = await startSandbox({intercept: cutChunks});
     const location = await openUpload(`${sandbox.url}/v2/a/b`);
     const pushed = send('PATCH', location, {body: Buffer.alloc(10_000)});

@@ -53,7 +53,7 @@ describe('loadLayout', () => {
     },
   );
 
-  test('says what is wrong with what is no layout', async () => {
+  test('reports why a directory is not a layout', async () => {
     await using temp = await tempDirectory();
     const load = () => loadLayout(new Storage({kind: 'memory'}), temp.path, path('a/b'));
     await expect(load()).rejects.toMatchObject({code: 'FILE_UNREADABLE'});

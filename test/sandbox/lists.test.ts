@@ -21,7 +21,7 @@ async function pages(
 }
 
 describe('tags', () => {
-  test('come in order, in pages of the size asked for', async () => {
+  test('are sorted, in pages of the requested size', async () => {
     await using sandbox = await startSandbox();
     for (const tag of ['b', 'a', '10', '9', 'A']) await pushImage(`${sandbox.url}/v2/g/p`, tag);
     const all = (query: string) => pages(sandbox.url, `/v2/g/p/tags/list${query}`, 'tags');
@@ -32,7 +32,7 @@ describe('tags', () => {
     expect(await all('?last=AA')).toEqual([['a', 'b']]);
   });
 
-  test('come in pages by themselves where the registry has a limit', async () => {
+  test('have pages without a request if the registry has a limit', async () => {
     await using sandbox = await startSandbox({flavour: {tagPageLimit: 2}});
     for (const tag of ['a', 'b', 'c']) await pushImage(`${sandbox.url}/v2/g/p`, tag);
     const found = await pages(sandbox.url, '/v2/g/p/tags/list', 'tags');
@@ -118,7 +118,7 @@ describe('referrers', () => {
     expect(json(await send('GET', url))).toMatchObject({manifests: []});
   });
 
-  test('are not there where the registry has no such API', async () => {
+  test('are not available without the API', async () => {
     await using sandbox = await startSandbox({flavour: {referrers: false}});
     const subject = {mediaType: OCI_MANIFEST, digest: sha256('x'), size: 1};
     const {answer} = await pushImage(`${sandbox.url}/v2/a/b`, 'v1', {subject});

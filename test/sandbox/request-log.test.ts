@@ -3,7 +3,7 @@ import {RequestLog} from '../../src/sandbox/http-server.ts';
 import {startSandbox} from '../../src/sandbox/sandbox.ts';
 import {openUpload, pushBlob, send} from './client.ts';
 
-test('the log tells of each request what was asked and how much went through', async () => {
+test('the log contains each request, with the bytes of both bodies', async () => {
   await using sandbox = await startSandbox();
   const repository = `${sandbox.url}/v2/a/b`;
   const digest = await pushBlob(repository, '0123456789');

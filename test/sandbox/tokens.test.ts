@@ -39,7 +39,7 @@ function accessIn(answer: Answer): unknown {
 }
 
 describe('the token service', () => {
-  test('gives the token alone, with what is granted of repeated and joined scopes', async () => {
+  test('returns only the token, with the granted actions of repeated and joined scopes', async () => {
     await using sandbox = await startWithTokens();
     const answer = await askToken(
       sandbox.url,
@@ -57,7 +57,7 @@ describe('the token service', () => {
     ]);
   });
 
-  test('gives a token without any access to one whose credentials are right', async () => {
+  test('returns a token without access for valid credentials without permissions', async () => {
     await using sandbox = await startWithTokens();
     const answer = await askToken(sandbox.url, basic('maintainer', 'hunter:2'));
     expect(accessIn(answer)).toEqual([]);
@@ -73,7 +73,7 @@ describe('the token service', () => {
     }
   });
 
-  test('gives the anonymous what everybody may do, or 403', async () => {
+  test('returns the anonymous permissions, or 403', async () => {
     await using sandbox = await startWithTokens({
       anonymous: [{repository: 'public/*', actions: ['pull']}],
     });

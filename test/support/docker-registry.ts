@@ -143,7 +143,8 @@ async function launch(
   await using stdout = await open(logs.accessLog, 'a');
   await using stderr = await open(logs.errorLog, 'a');
   const child = spawn(program, ['serve', config], {
-    env: {...cleanEnvironment(), ...env},
+    // Its heap is so small that with Go's default it collects garbage all the time: a quarter of its CPU time.
+    env: {...cleanEnvironment(), GOGC: '400', ...env},
     stdio: ['ignore', stdout.fd, stderr.fd],
   });
   running.add(child);

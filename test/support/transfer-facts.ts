@@ -7,6 +7,18 @@ import {destination, image, source} from './inventories.ts';
 /** Facts for planning transfers: a project that moves to another top-level group, and nothing in its way. */
 
 export const HOST = 'registry.test';
+/** The steps of a transfer by way of a donor, in the order of GitLab's manual. */
+export const STAGED: readonly string[] = [
+  'pull',
+  'verify-donor',
+  'delete-old',
+  'change-namespace',
+  'retag',
+  'push',
+  'verify-target',
+  'remove-donor',
+];
+
 export const FROM = 'org/build/app';
 export const TO = 'new_org/build/app';
 

@@ -2,6 +2,7 @@ import {inspect} from 'node:util';
 import {type Case, Trial} from './trial.ts';
 import {caches} from './caches.ts';
 import {files} from './files.ts';
+import {graphs} from './graphs.ts';
 import {gitlabCases} from './gitlab.ts';
 import {hosts} from './hosts.ts';
 import {http} from './http.ts';
@@ -9,6 +10,7 @@ import {journals} from './journals.ts';
 import {migrations} from './migrations.ts';
 import {redirects} from './redirects.ts';
 import {secrets} from './secrets.ts';
+import {products} from './products.ts';
 import {words} from './words.ts';
 
 /*
@@ -27,6 +29,8 @@ const ALL: readonly Case[] = [
   ...journals,
   ...redirects,
   ...secrets,
+  ...graphs,
+  ...products,
 ];
 
 interface Sum {

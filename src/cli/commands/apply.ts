@@ -5,8 +5,10 @@ import {applyPlan} from '../../library/apply-plan.ts';
 import type {Session} from '../../library/session.ts';
 import type {RunResult} from '../../model/outcome.ts';
 import {deletionsOf, type Plan} from '../../model/plan.ts';
+import {shellWord} from '../../model/shell-word.ts';
 import {shardOfPlan} from '../../plan/shards.ts';
 import {type OutcomeFormat, renderRun} from '../../report/run-document.ts';
+import {printable} from '../../report/words.ts';
 import {journalOf} from '../earlier-transfers.ts';
 import {addGitLabFlags} from '../gitlab-access.ts';
 import type {Io} from '../io.ts';
@@ -133,6 +135,7 @@ function hasDeleted({steps}: RunResult, plan: Plan): boolean {
 }
 
 function undoText(file: string, undo: string | undefined): string {
-  const flag = undo === undefined ? '' : ` --undo ${undo}`;
-  return `\nTo put the tags back while the registry still has their content (GitLab: for 24 hours): transship rollback ${file}${flag}\n`;
+  const flag = undo === undefined ? '' : ` --undo ${shellWord(undo)}`;
+  const text = `To put the tags back while the registry still has their content (GitLab: for 24 hours): transship rollback ${shellWord(file)}${flag}`;
+  return `\n${printable(text)}\n`;
 }

@@ -1,4 +1,3 @@
-import {writeFile} from 'node:fs/promises';
 import {isAbsolute, relative} from 'node:path';
 import {type Command, Option} from 'commander';
 import {TransshipError} from '../../model/error.ts';
@@ -10,6 +9,7 @@ import type {Io} from '../io.ts';
 import {wholeNumber} from '../options.ts';
 import {givenPlan} from '../plan-file.ts';
 import {throwIfForbidden} from '../../library/apply-plan.ts';
+import {writeOutput} from '../../library/output-file.ts';
 
 interface Flags {
   readonly parallel: number;
@@ -102,7 +102,7 @@ async function give(text: string, out: string | undefined, io: Io): Promise<void
     io.stdout.write(text);
     return;
   }
-  await writeFile(out, text).catch((cause: unknown) => {
+  await writeOutput(out, [text]).catch((cause: unknown) => {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new TransshipError('FILE_WRITE_FAILED', `${out} cannot be written: ${why}`, {
       side: 'local',

@@ -1,7 +1,7 @@
 import {once} from 'node:events';
-import {writeFile} from 'node:fs/promises';
 import {type Command, InvalidArgumentError, Option} from 'commander';
 import type {Redactor} from '../../http/redaction.ts';
+import {writeOutput} from '../../library/output-file.ts';
 import {TransshipError} from '../../model/error.ts';
 import {makeDirectory} from '../../places/durable-file.ts';
 import {unwritable} from '../../places/file-error.ts';
@@ -81,13 +81,25 @@ Examples:
     )
     .action(async (flags: Flags) => {
       const {dir} = flags;
-      if (dir !== undefined)
-        await makeDirectory(dir).catch((error: unknown) => {
-          throw unwritable(dir, error);
-        });
+      if (dir !== undefined) await prepareDirectory(dir);
       await (flags.gitlab === true ? serveGitLab(flags, io) : serve(flags, io));
       done(0);
     });
+}
+
+/** @throws TransshipError FILE_WRITE_FAILED, FILE_INVALID */
+async function prepareDirectory(dir: string): Promise<void> {
+  const {checkDirectory} = await import('../../sandbox/file-tree.ts');
+  await makeDirectory(dir).catch((error: unknown) => {
+    throw unwritable(dir, error);
+  });
+  await checkDirectory(dir).catch((cause: unknown) => {
+    throw new TransshipError(
+      'FILE_INVALID',
+      `the directory ${dir} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`,
+      {side: 'local', hint: 'name an empty directory with --dir', cause},
+    );
+  });
 }
 
 async function serve(flags: Flags, io: Io): Promise<void> {
@@ -125,7 +137,7 @@ async function serve(flags: Flags, io: Io): Promise<void> {
     `registry on ${sandbox.url}${flags.auth === true ? `, log in as ${name}` : ''}; stop it with Ctrl-C\n`,
   );
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
-  if (faults !== undefined) io.stdout.write(strikesOf(faults));
+  if (faults !== undefined) io.stdout.write(listInjected(faults));
 }
 
 async function serveGitLab(flags: Flags, io: Io): Promise<void> {
@@ -147,7 +159,7 @@ async function serveGitLab(flags: Flags, io: Io): Promise<void> {
   });
   io.stdout.write(`GitLab on ${sandbox.url}, registry on ${sandbox.url}; stop it with Ctrl-C\n`);
   if (!io.stopping.aborted) await once(io.stopping, 'abort');
-  if (faults !== undefined) io.stdout.write(strikesOf(faults));
+  if (faults !== undefined) io.stdout.write(listInjected(faults));
   if (events !== undefined) await writeEvents(events, sandbox.events.events, io.redactor);
 }
 
@@ -173,9 +185,9 @@ async function faultsOf({faults}: Flags): Promise<FaultScript | undefined> {
   return readFaults(faults);
 }
 
-/** A line for each injected fault, so that tests of other clients can check their scripts. */
-function strikesOf({strikes}: FaultScript): string {
-  const lines = strikes.map(({method, path, rule}) => `${rule.fault.kind}: ${method} ${path}\n`);
+/** A line for each injected fault, so that the test of another client can check that its script took effect. */
+function listInjected({injected}: FaultScript): string {
+  const lines = injected.map(({method, path, rule}) => `${rule.fault.kind}: ${method} ${path}\n`);
   return lines.join('') || 'no fault occurred\n';
 }
 
@@ -186,7 +198,7 @@ async function writeEvents(
   redactor: Redactor,
 ): Promise<void> {
   const lines = events.map((event) => `${redactor.redact(printableJson(event))}\n`);
-  await writeFile(file, lines.join('')).catch((cause: unknown) => {
+  await writeOutput(file, lines).catch((cause: unknown) => {
     throw new TransshipError('FILE_WRITE_FAILED', `the events cannot be written to ${file}`, {
       side: 'local',
       hint: 'name a file in a writable directory with --events',

@@ -1,7 +1,8 @@
 import type {Check} from '../../model/plan.ts';
 import type {ProjectMove} from '../../model/transfer-plan.ts';
 import {whyInTheWay} from './donor-checks.ts';
-import {forbid, type GroupFacts, type TransferFacts, warn} from './facts.ts';
+import {forbid, warn} from './make-check.ts';
+import type {GroupFacts, TransferFacts} from './facts.ts';
 import {isBelow} from './group-move.ts';
 import {betweenPaths} from './steps.ts';
 

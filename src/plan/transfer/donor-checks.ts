@@ -1,7 +1,8 @@
 import {shortDigest} from '../../model/digest.ts';
 import type {Check} from '../../model/plan.ts';
 import type {TransferCopies} from './project-move.ts';
-import {type DonorFacts, forbid, forbidProblem, pass, type TransferFacts, warn} from './facts.ts';
+import {forbid, forbidProblem, pass, warn} from './make-check.ts';
+import type {DonorFacts, TransferFacts} from './facts.ts';
 import {betweenPaths} from './steps.ts';
 
 /** The fraction of free disk space that the images may use. */

@@ -1,8 +1,9 @@
 import type {Check} from '../../model/plan.ts';
 import type {GroupMove, ProjectMove} from '../../model/transfer-plan.ts';
-import {tokenChecks} from './checks.ts';
+import {tokenChecks} from './transfer-checks.ts';
 import {moveSeconds, type UncostedGroupStep, withGroupEstimates, type Without} from './estimate.ts';
-import {forbid, type GroupFacts, pass, warn} from './facts.ts';
+import {forbid, pass, warn} from './make-check.ts';
+import type {GroupFacts} from './facts.ts';
 import {accessChecks, visibilityChecks} from './project-checks.ts';
 import {type PlannedMove, planMove} from './project-move.ts';
 import {type GroupChange, groupChangesOf} from './steps.ts';

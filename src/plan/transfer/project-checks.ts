@@ -1,14 +1,6 @@
 import type {Check, Visibility} from '../../model/plan.ts';
-import {
-  type AccessFacts,
-  forbid,
-  pass,
-  type ProjectFacts,
-  shownNames,
-  type TargetFacts,
-  type TransferFacts,
-  warn,
-} from './facts.ts';
+import {forbid, pass, shownNames, warn} from './make-check.ts';
+import type {AccessFacts, ProjectFacts, TargetFacts, TransferFacts} from './facts.ts';
 import {haveSameTopLevel, pathChangesOf} from './steps.ts';
 
 /** GitLab's access levels (GitLab: lib/gitlab/access.rb). */

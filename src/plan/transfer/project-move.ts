@@ -12,7 +12,7 @@ import {
 } from '../../model/transfer-plan.ts';
 import {plannedManifest} from '../copy-plan.ts';
 import {withEstimates} from '../totals.ts';
-import {fallbackChecks, pausedBefore, transferChecks} from './checks.ts';
+import {fallbackChecks, pausedBefore, transferChecks} from './transfer-checks.ts';
 import {downtimeSeconds, goesByDates, type UncostedStep, withStepEstimates} from './estimate.ts';
 import {type BareStep, hasContent, pathChangesOf, transferSteps, wayOf} from './steps.ts';
 import type {RepositoryFacts, TransferFacts} from './facts.ts';

@@ -1,13 +1,6 @@
 import type {Check} from '../../model/plan.ts';
-import {
-  forbid,
-  forbidProblem,
-  pass,
-  type RegistryFacts,
-  type RepositoryFacts,
-  type TransferFacts,
-  warn,
-} from './facts.ts';
+import {forbid, forbidProblem, pass, warn} from './make-check.ts';
+import type {RegistryFacts, RepositoryFacts, TransferFacts} from './facts.ts';
 import type {CopySet} from '../../model/transfer-plan.ts';
 import type {TransferCopies} from './project-move.ts';
 import {hasContent} from './steps.ts';

@@ -1,7 +1,8 @@
 import {re2} from '../../model/re2.ts';
 import type {Check} from '../../model/plan.ts';
 import type {TagLimits} from '../../model/port.ts';
-import {forbid, pass, type TransferFacts, warn} from './facts.ts';
+import {forbid, pass, warn} from './make-check.ts';
+import type {TransferFacts} from './facts.ts';
 import {hasContent, movedRules} from './steps.ts';
 
 /** Whether protection rules prevent deleting tags at the old path, or pushing them to the new one. */

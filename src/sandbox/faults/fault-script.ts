@@ -1,10 +1,10 @@
 import {once} from 'node:events';
 import type {Exchange, Intercept, Reply} from '../exchange.ts';
 import {type FaultRule, type FaultRuleInput, faultScript} from './fault.ts';
-import {type Aftermath, LINK_PARAMETER, linkExpired, strike, uploadUnknown} from './strike.ts';
+import {type FaultState, inject, LINK_PARAMETER, linkExpired, uploadUnknown} from './inject.ts';
 
-/** A fault that struck, for tests to check that their script did what it was written for. */
-export interface Strike {
+/** A fault that was injected; with it, tests check that their script took effect. */
+export interface InjectedFault {
   readonly rule: FaultRule;
   readonly method: string;
   /** Without query. */
@@ -12,27 +12,27 @@ export interface Strike {
 }
 
 /**
- * Faults by script: each request is struck by the first rule that matches it and is not used up. Give `intercept` to
+ * Injects faults by script: the first rule that matches a request and is not used up applies. Pass `intercept` to
  * `startSandbox`.
  */
 export class FaultScript {
   readonly gates = new Gates();
-  readonly #rules: {readonly rule: FaultRule; seen: number; struck: number}[];
-  readonly #strikes: Strike[] = [];
-  readonly #aftermath: Aftermath = {
+  readonly #rules: {readonly rule: FaultRule; seen: number; injected: number}[];
+  readonly #injected: InjectedFault[] = [];
+  readonly #state: FaultState = {
     gates: this.gates,
     lostUploads: new Set(),
     links: new Map(),
   };
 
-  /** @throws ZodError for rules that are none */
+  /** @throws ZodError for invalid rules */
   constructor(rules: readonly FaultRuleInput[]) {
-    this.#rules = faultScript.parse(rules).map((rule) => ({rule, seen: 0, struck: 0}));
+    this.#rules = faultScript.parse(rules).map((rule) => ({rule, seen: 0, injected: 0}));
   }
 
   /** Oldest first. */
-  get strikes(): readonly Strike[] {
-    return this.#strikes;
+  get injected(): readonly InjectedFault[] {
+    return this.#injected;
   }
 
   readonly intercept: Intercept = (exchange, next) => {
@@ -41,26 +41,25 @@ export class FaultScript {
     const rule = this.#find(exchange);
     if (rule === undefined) return next();
     const {method, path} = exchange;
-    this.#strikes.push({rule, method, path});
-    return strike(rule.fault, exchange, next, this.#aftermath);
+    this.#injected.push({rule, method, path});
+    return inject(rule.fault, exchange, next, this.#state);
   };
 
   #afterEarlierFaults({route, query}: Exchange): Reply | undefined {
-    if (route.kind === 'upload' && this.#aftermath.lostUploads.has(route.id))
-      return uploadUnknown();
+    if (route.kind === 'upload' && this.#state.lostUploads.has(route.id)) return uploadUnknown();
     const link = query.get(LINK_PARAMETER);
-    return link !== null && this.#aftermath.links.get(link) !== true ? linkExpired() : undefined;
+    return link !== null && this.#state.links.get(link) !== true ? linkExpired() : undefined;
   }
 
   #find(exchange: Exchange): FaultRule | undefined {
-    // What a redirect led to is the end of a request that was struck already, or passed.
+    // The target of a redirect belongs to a request that was handled already.
     if (exchange.query.has(LINK_PARAMETER)) return undefined;
-    for (const state of this.#rules) {
-      if (state.struck >= state.rule.times || !matches(state.rule, exchange)) continue;
-      state.seen += 1;
-      if (state.seen <= state.rule.skip) continue;
-      state.struck += 1;
-      return state.rule;
+    for (const entry of this.#rules) {
+      if (entry.injected >= entry.rule.times || !matches(entry.rule, exchange)) continue;
+      entry.seen += 1;
+      if (entry.seen <= entry.rule.skip) continue;
+      entry.injected += 1;
+      return entry.rule;
     }
     return undefined;
   }
@@ -78,7 +77,7 @@ function isMount({route, query}: Exchange): boolean {
   return route.kind === 'uploads' && query.has('mount');
 }
 
-/** Some faults make sense for one kind of request only, also where the rule does not say so. */
+/** Some faults apply to one kind of request only, even if the rule does not restrict it. */
 function isMeantFor(kind: FaultRule['fault']['kind'], exchange: Exchange): boolean {
   const {method, route} = exchange;
   switch (kind) {
@@ -116,7 +115,7 @@ interface Gate {
 export class Gates {
   readonly #gates = new Map<string, Gate>();
 
-  /** Resolves when a request waits at the gate, or did before. */
+  /** Resolves when a request waits, or has waited, at the gate. */
   reached(name: string): Promise<void> {
     return this.#gate(name).reached.promise;
   }

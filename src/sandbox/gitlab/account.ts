@@ -4,7 +4,7 @@ import {type ApiCall, unauthorized} from './api-call.ts';
 import type {Person} from './rights.ts';
 import type {World, WorldToken} from './world.ts';
 
-/** The version that the sandbox's GitLab says to have: the first with all calls that it answers. */
+/** The version that the sandbox's GitLab reports: the first one with all endpoints of the sandbox. */
 const VERSION = '18.9.0';
 
 /** `GET /version` */
@@ -47,22 +47,22 @@ export function showToken({person}: ApiCall): Reply {
   });
 }
 
-/** The token with this value, if it has not ended. */
+/** The token with this value, unless it has expired. */
 export function tokenOf(world: World, value: string, now: number): WorldToken | undefined {
   const token = world.tokens.find((candidate) => candidate.value === value);
-  // GitLab ends a token at the beginning of its last day (UTC).
+  // A token expires at the beginning (UTC) of its expiry date.
   return token?.expiresOn !== undefined && Date.parse(token.expiresOn) <= now ? undefined : token;
 }
 
-/** Whose token it is. */
+/** The user of a token. */
 export function bearerOf(world: World, token: WorldToken | undefined): Person | undefined {
   const user = token && world.users.get(token.userId);
   return user && {user, token};
 }
 
 /**
- * Who signs in at the token service (GitLab: lib/gitlab/auth.rb, `find_for_git_client`): with an access token the name
- * is not looked at, a job is called `gitlab-ci-token`, a deploy token has a name of its own.
+ * The user that signs in at the token service (GitLab: lib/gitlab/auth.rb, `find_for_git_client`). The name is ignored with
+ * an access token, `gitlab-ci-token` with that of a job, and the token's own with a deploy token.
  */
 export function signIn(
   world: World,

@@ -2,23 +2,23 @@ import {parseJson} from '../../model/json.ts';
 import {z} from '../../model/schema.ts';
 import {type Exchange, jsonReply, type Reply} from '../exchange.ts';
 import type {Instance} from './instance.ts';
-import {levelInGroup, levelInProject, maySee, type Person} from './rights.ts';
+import {ACCESS_LEVEL, levelInGroup, levelInProject, maySee, type Person} from './rights.ts';
 import type {WorldGroup, WorldProject, WorldRepository} from './world.ts';
 
 /** An authenticated API call. */
 export interface ApiCall extends Instance {
   readonly exchange: Exchange;
   readonly person: Person;
-  /** What the path names, decoded: `:id` is `params.id`. */
+  /** The decoded parameters of the path: `:id` is `params.id`. */
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
-  /** What was sent as JSON or as a form, `a[b]=c` as an object in it. */
+  /** The body, sent as JSON or as a form; `a[b]=c` becomes a nested object. */
   readonly body: unknown;
 }
 
 export type ApiHandler = (call: ApiCall) => Reply | Promise<Reply>;
 
-/** Request bodies are small; bytes. */
+/** The largest request body, in bytes. */
 const BODY_LIMIT = 1024 * 1024;
 
 /** @throws ApiRefusal 400 */
@@ -66,8 +66,7 @@ export const numberField = z.coerce.number().int();
 export const flagField = z.union([z.boolean(), z.stringbool()]);
 
 /**
- * The project that the path names, by id or full path. A path that it had before leads to it by a redirect, for
- * reading alone (GitLab: lib/api/helpers.rb, `find_project!`; doc/api/rest/_index.md, "Redirects").
+ * The project in the path, by id or full path. A former path is redirected, for GET only (GitLab: lib/api/helpers.rb, `find_project!`; doc/api/rest/_index.md, "Redirects").
  * @throws ApiRefusal 301, 404, 405
  */
 export function projectOf({world, person, params, exchange}: ApiCall): WorldProject {
@@ -87,6 +86,13 @@ export function projectOf({world, person, params, exchange}: ApiCall): WorldProj
   throw new ApiRefusal(301, {message: 'This resource has been moved permanently'}, {location});
 }
 
+/** The project in the path, for maintainers. @throws ApiRefusal 301, 403, 404, 405 */
+export function maintainedProjectOf(call: ApiCall): WorldProject {
+  const project = projectOf(call);
+  requireLevel(call, project, ACCESS_LEVEL.maintainer);
+  return project;
+}
+
 /** @throws ApiRefusal 403 */
 export function requireLevel({world, person}: ApiCall, project: WorldProject, level: number): void {
   if (levelInProject(world, person.user, project) < level) throw forbidden();
@@ -101,7 +107,7 @@ export function groupOf({world, person, params}: ApiCall): WorldGroup {
   throw notFound('Group');
 }
 
-/** The container repository that the path names, of that project. @throws ApiRefusal 404 */
+/** The container repository in the path. @param project undefined: any @throws ApiRefusal 404 */
 export function repositoryOf(
   {world, params}: ApiCall,
   project: WorldProject | undefined,
@@ -114,7 +120,7 @@ export function repositoryOf(
 const DEFAULT_SIZE = 20;
 const SIZE_LIMIT = 100;
 
-/** A page of a list, by number, with the headers that lead on (GitLab: doc/api/rest/_index.md, "Pagination"). */
+/** A numbered page of a list, with the headers for the others (GitLab: doc/api/rest/_index.md, "Pagination"). */
 export function pageReply({exchange, query}: ApiCall, items: readonly unknown[]): Reply {
   const size = pageSize(query);
   const page = Number(query.get('page') ?? 1);
@@ -143,7 +149,7 @@ export function pageReply({exchange, query}: ApiCall, items: readonly unknown[])
   });
 }
 
-/** A page of a list of names, by the last one seen: no numbers, no totals, one link. */
+/** A page of a list of names after the last one of the previous page: without numbers and totals, with one link. */
 export function keysetReply(
   {exchange, query}: ApiCall,
   items: readonly {readonly name: string}[],
@@ -169,7 +175,7 @@ export class ApiRefusal extends Error {
   override readonly name = 'ApiRefusal';
   readonly reply: Reply;
 
-  /** @param body as GitLab writes it: a `message` that is a string or an object of lists, or an `error` */
+  /** @param body in GitLab's form: a `message`, which is a string or an object of lists, or an `error` */
   constructor(status: number, body: object, headers: Reply['headers'] = {}) {
     super(JSON.stringify(body));
     this.reply = jsonReply(status, body, headers);
@@ -193,7 +199,7 @@ export function unauthorized(): ApiRefusal {
   return new ApiRefusal(401, {message: '401 Unauthorized'});
 }
 
-/** A refusal with a text of its own. */
+/** A refusal with its own message. */
 export function badRequest(message: unknown): ApiRefusal {
   return new ApiRefusal(400, {message});
 }

@@ -41,7 +41,7 @@ import {createNote, deleteNote, listNotes, updateNote} from './notes.ts';
 import type {Person} from './rights.ts';
 import {listGroupTransferLocations, listTransferLocations, transferProject} from './transfers.ts';
 
-/** GitLab's REST API, `/api/v4`: authentication, scopes, rate limit and refusals. */
+/** GitLab's REST API, `/api/v4`: its routes, authentication, scopes, rate limit. */
 export class Api {
   readonly #instance: Instance;
   readonly #rateLimit: RateLimit | undefined;
@@ -76,7 +76,7 @@ export class Api {
   }
 
   /**
-   * By `PRIVATE-TOKEN`, `JOB-TOKEN` or as a bearer (GitLab: lib/gitlab/auth/auth_finders.rb).
+   * Authenticates by `PRIVATE-TOKEN`, `JOB-TOKEN` or bearer token (GitLab: lib/gitlab/auth/auth_finders.rb).
    * @throws ApiRefusal 401
    */
   #authenticate({headers}: Exchange): Person | undefined {
@@ -92,7 +92,8 @@ export class Api {
 }
 
 /**
- * What a token's scopes open (GitLab: lib/api/api_guard.rb). The token of a job opens its own project's registry alone.
+ * Requires a scope that gives access to an endpoint (GitLab: lib/api/api_guard.rb). The token of a job gives access only to
+ * the registry of its own project.
  * @throws ApiRefusal 401, 403, 404
  */
 function requireScope(
@@ -110,7 +111,7 @@ function requireScope(
     return;
   }
   const reads = access === 'read' || access === 'job-read';
-  // Which permissions a fine-grained token has is not modelled: of the REST API it opens all.
+  // The permissions of fine-grained tokens are not modelled: they give access to the whole REST API.
   const wanted = reads ? ['api', 'read_api', 'granular'] : ['api', 'granular'];
   if (access === 'any' || token?.scopes.some((scope) => wanted.includes(scope))) return;
   throw new ApiRefusal(403, {
@@ -120,7 +121,7 @@ function requireScope(
   });
 }
 
-/** Who may call: `api` alone, or those too that only read; `any` token; `job`: the token of a job as well. */
+/** The required scope: `write`: `api`; `read`: also `read_api`; `any`: none; `job-…`: the token of a job as well. */
 export type ApiAccess = 'write' | 'read' | 'any' | 'job-read' | 'job-write';
 
 export interface ApiRoute {
@@ -186,7 +187,7 @@ const ROUTES: readonly ApiRoute[] = [
   endpoint('DELETE', `${TAG_RULES}/:rule`, 'write', tagRules.remove),
 ];
 
-/** The route for a path below `/api/v4/`, still percent-encoded, with what the path names. */
+/** The route for a percent-encoded path below `/api/v4/`, with the parameters of the path. */
 function findRoute(
   method: string,
   path: string,
@@ -228,7 +229,7 @@ function decoded(part: string): string {
 export interface RateLimitOptions {
   /** Requests of one user in a period. */
   readonly requests: number;
-  /** Default: a minute, as GitLab's. */
+  /** Default: one minute, as in GitLab. */
   readonly periodMs?: number;
 }
 
@@ -243,7 +244,7 @@ export class RateLimit {
     this.#clock = clock;
   }
 
-  /** Counts a request; `refused` is the answer to one that is too many. */
+  /** Counts a request. `refused`: the response to a request above the limit. */
   count(who: string): {readonly headers: Reply['headers']; readonly refused: Reply | undefined} {
     const {requests, periodMs} = this.#options;
     const now = this.#clock();

@@ -2,7 +2,7 @@ import type {RepositoryPath, Tag} from '../../model/reference.ts';
 import {jsonReply, type Reply} from '../exchange.ts';
 import {isRepositoryPath} from '../names.ts';
 import {type ApiCall, ApiRefusal, badRequest} from './api-call.ts';
-import {deleteTag, type Instance, pushedAt} from './instance.ts';
+import {createdAt, deleteTag, type Instance} from './instance.ts';
 import {target} from './repositories.ts';
 import {ACCESS_LEVEL, isKept, levelInProject} from './rights.ts';
 import type {WorldProject} from './world.ts';
@@ -10,7 +10,7 @@ import type {WorldProject} from './world.ts';
 const ONCE_PER_MS = 60 * 60 * 1000;
 
 /**
- * `DELETE …/tags?name_regex_delete=…`: later, and once an hour (GitLab: lib/api/project_container_repositories.rb,
+ * `DELETE …/tags?name_regex_delete=…`: in the background, once an hour (GitLab: lib/api/project_container_repositories.rb,
  * app/services/projects/container_repository/cleanup_tags_base_service.rb).
  */
 export async function removeTags(call: ApiCall): Promise<Reply> {
@@ -55,13 +55,13 @@ function expression(text: string, name: string): RegExp {
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** Which tags may go. */
+/** The tags that a cleanup may delete. */
 export interface CleanupWish {
   readonly remove: RegExp;
   readonly keep: RegExp | undefined;
-  /** So many of the newest stay. */
+  /** How many of the newest are kept. */
   readonly keepNewest: number;
-  /** Only what was pushed longer ago than this; ms. Undefined: whenever it was pushed. */
+  /** The minimum age of a tag that is deleted, in ms. Undefined: any. */
   readonly olderThanMs: number | undefined;
 }
 
@@ -71,15 +71,15 @@ function ageOf(text: string | null | undefined): number | undefined {
 }
 
 /**
- * RE2, nearly: JavaScript's expressions know more. GitLab writes `\A…\z` around it and no group (GitLab:
- * cleanup_tags_base_service.rb, `filter_by_name!`), so that of `a|b` each side is bound at one end only.
+ * RE2, approximately: JavaScript's expressions can do more. GitLab writes `\A…\z` around the text without a group (GitLab:
+ * cleanup_tags_base_service.rb, `filter_by_name!`), so each side of `a|b` is anchored at one end only.
  * @throws SyntaxError
  */
 function tagExpression(text: string): RegExp {
   return new RegExp(`^${text}$`);
 }
 
-/** Tags that are cleaned at once, each page by itself (GitLab: gitlab/cleanup_tags_service.rb, `TAGS_PAGE_SIZE`). */
+/** Tags per page; each page is cleaned up separately (GitLab: gitlab/cleanup_tags_service.rb, `TAGS_PAGE_SIZE`). */
 const PAGE_SIZE = 1000;
 
 /**
@@ -95,8 +95,11 @@ async function tagsToClean(
   level: number,
 ): Promise<readonly Tag[]> {
   const {storage, clock} = instance;
-  const age = (tag: Tag) => clock() - pushedAt(instance, path, tag);
-  const tags = [...(await storage.manifests.tags(path))].sort();
+  const tags = await storage.manifests.tags(path);
+  const times = new Map<Tag, number | undefined>();
+  for (const tag of tags) times.set(tag, await createdAt(instance, path, tag));
+  // A tag without a time counts as new (GitLab: cleanup_tags_base_service.rb, `order_by_date_desc`).
+  const age = (tag: Tag) => clock() - (times.get(tag) ?? clock());
   const pages: Tag[][] = [];
   const size = instance.mode === 'metadata-db' ? PAGE_SIZE : tags.length;
   for (let at = 0; at < tags.length; at += size) pages.push(tags.slice(at, at + size));
@@ -110,7 +113,7 @@ async function tagsToClean(
   );
 }
 
-/** Lets the cleanup policy of every project that has one do its work, as GitLab's cron does. */
+/** Runs the cleanup policies of all projects, as GitLab's cron does. */
 export async function runCleanup(instance: Instance): Promise<void> {
   const {world} = instance;
   for (const project of world.projects.values()) {

@@ -121,7 +121,7 @@ export function presentRule(
   };
 }
 
-/** A day from now: the sandbox's policies run when they are told to. */
+/** A day from now; the sandbox runs policies on demand only. */
 function nextRun({clock}: ApiCall, {cleanupPolicy}: WorldProject): string | null {
   const tomorrow = clock() + 24 * 60 * 60 * 1000;
   return cleanupPolicy.enabled ? new Date(tomorrow).toISOString() : null;

@@ -1,4 +1,4 @@
-/** What happened in the sandbox, told by the path that things had then. `by` is a user name. */
+/** A change in the sandbox. Paths are those at the time of the event; `by` is a user name. */
 export type SandboxEvent =
   | {
       readonly kind: 'manifest-pushed';
@@ -22,7 +22,7 @@ export type SandboxEvent =
       readonly repository: string;
       readonly digest: string;
     }
-  /** The registry moved images itself (native move). */
+  /** The registry moved the images (native move). */
   | {readonly kind: 'repository-moved'; readonly from: string; readonly to: string}
   | {
       readonly kind: 'repository-delete-asked' | 'repository-deleted' | 'repository-delete-failed';
@@ -38,10 +38,10 @@ export type SandboxEvent =
       readonly kind: 'group-created' | 'project-created' | 'project-deleted' | 'project-changed';
       readonly id: number;
       readonly path: string;
-      /** What was changed. */
+      /** The changed fields. */
       readonly what?: string;
     }
-  /** GitLab said no to a change. */
+  /** GitLab refused a change. */
   | {readonly kind: 'refused'; readonly what: string; readonly why: string};
 
 export type LoggedEvent = SandboxEvent & {
@@ -52,10 +52,10 @@ export type LoggedEvent = SandboxEvent & {
   readonly by: string;
 };
 
-/** More events than this are a runaway client: the log must be whole, so nothing is dropped. */
+/** More events indicate a runaway client. The log must be complete, so no event is dropped. */
 const EVENT_LIMIT = 1_000_000;
 
-/** Every change in the sandbox, in the order in which they took effect. */
+/** All changes in the sandbox, in the order in which they took effect. */
 export class EventLog {
   readonly #events: LoggedEvent[] = [];
   readonly #clock: () => number;
@@ -75,18 +75,18 @@ export class EventLog {
   }
 }
 
-/** A time in which no tag in the registry held an image. */
+/** A period in which no tag in the registry referred to an image. */
 export interface Gap {
   readonly digest: string;
-  /** The event that took the last tag. */
+  /** The event that removed the last tag. */
   readonly from: number;
-  /** The event that gave it one again; undefined: it has none to this day. */
+  /** The event that added a tag again; undefined: there is none. */
   readonly to: number | undefined;
 }
 
 /**
- * Whether every image that ever had a tag had one at every moment since, anywhere in the registry. Where a gap is, the
- * image must be somewhere else: the caller has to check a donor outside GitLab.
+ * The periods in which an image that had a tag before had none, anywhere in the registry. The caller has to check that the
+ * image was in a donor outside GitLab at that time.
  */
 export function gaps(events: readonly LoggedEvent[]): readonly Gap[] {
   const tags = new Map<string, string>();

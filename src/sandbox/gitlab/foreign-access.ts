@@ -1,11 +1,11 @@
 import {jsonReply, type Reply} from '../exchange.ts';
-import {type ApiCall, forbidden, groupOf, pageReply, projectOf, requireLevel} from './api-call.ts';
+import {type ApiCall, forbidden, groupOf, maintainedProjectOf, pageReply} from './api-call.ts';
 import {presentGroup, presentProject} from './entities.ts';
 import {ACCESS_LEVEL, levelInGroup} from './rights.ts';
 
 /**
- * `GET /groups/:id/deploy_tokens`, for maintainers (GitLab: lib/api/deploy_tokens.rb, doc/api/deploy_tokens.md): those of
- * the group itself.
+ * `GET /groups/:id/deploy_tokens`, for maintainers (GitLab: lib/api/deploy_tokens.rb, doc/api/deploy_tokens.md): only those
+ * of the group itself.
  */
 export function listGroupDeployTokens(call: ApiCall): Reply {
   const {world, person, clock} = call;
@@ -16,7 +16,7 @@ export function listGroupDeployTokens(call: ApiCall): Reply {
     .map(({id, name, scopes, expiresOn}) => ({
       id,
       name,
-      // A seed has one name for both.
+      // A seed has a single name for both.
       username: name,
       expires_at: expiresOn === undefined ? null : `${expiresOn}T00:00:00.000Z`,
       revoked: false,
@@ -32,13 +32,13 @@ export function listGroupDeployTokens(call: ApiCall): Reply {
 
 /** `GET /projects/:id/job_token_scope`, for maintainers (GitLab: doc/api/project_job_token_scopes.md). */
 export function showJobTokenScope(call: ApiCall): Reply {
-  const {jobAllowlist} = maintained(call);
+  const {jobAllowlist} = maintainedProjectOf(call);
   return jsonReply(200, {inbound_enabled: jobAllowlist !== undefined, outbound_enabled: false});
 }
 
-/** `GET /projects/:id/job_token_scope/allowlist`: the project itself is always on it. */
+/** `GET /projects/:id/job_token_scope/allowlist`: always includes the project itself. */
 export function listAllowedProjects(call: ApiCall): Reply {
-  const project = maintained(call);
+  const project = maintainedProjectOf(call);
   const ids = [project.id, ...(project.jobAllowlist?.projects ?? [])];
   const projects = ids.flatMap((id) => call.world.projects.get(id) ?? []);
   return pageReply(
@@ -49,16 +49,10 @@ export function listAllowedProjects(call: ApiCall): Reply {
 
 /** `GET /projects/:id/job_token_scope/groups_allowlist` */
 export function listAllowedGroups(call: ApiCall): Reply {
-  const ids = [...(maintained(call).jobAllowlist?.groups ?? [])];
+  const ids = [...(maintainedProjectOf(call).jobAllowlist?.groups ?? [])];
   const groups = ids.flatMap((id) => call.world.groups.get(id) ?? []);
   return pageReply(
     call,
     groups.map((one) => presentGroup(call, one)),
   );
-}
-
-function maintained(call: ApiCall) {
-  const project = projectOf(call);
-  requireLevel(call, project, ACCESS_LEVEL.maintainer);
-  return project;
 }

@@ -11,27 +11,27 @@ import {type Seed, seedWorld} from './seed.ts';
 import {World} from './world.ts';
 
 export interface GitLabSandboxOptions {
-  /** Default: a free one. */
+  /** Default: a free port. */
   readonly port?: number;
-  /** Gives the registry a port of its own, 0 for a free one. Default: it shares GitLab's. */
+  /** A separate port for the registry; 0: a free port. Default: the same as GitLab's. */
   readonly registryPort?: number;
   readonly seed: Seed;
-  /** Default: `metadata-db`, as GitLab installs it today. */
+  /** Default: `metadata-db`, as in new installations of GitLab. */
   readonly mode?: RegistryMode;
   /** Default: in memory. */
   readonly storage?: StorageOptions;
-  /** Of the registry's tokens. Default: 300, as GitLab's. */
+  /** Of the registry's tokens. Default: 300, as in GitLab. */
   readonly tokenLifeSeconds?: number;
-  /** Of the REST API. Default: none, as GitLab's. */
+  /** Of the REST API. Default: none, as in GitLab. */
   readonly rateLimit?: RateLimitOptions;
-  /** What is to be different from a GitLab in good health; it can be changed later, too. */
+  /** Differences from a healthy instance; can be changed later. */
   readonly switches?: Partial<Switches>;
   readonly intercept?: Intercept;
   /** The time in ms, for tests. */
   readonly clock?: () => number;
 }
 
-/** A GitLab-like instance in this process, on the loopback: REST API, token service and registry. */
+/** A GitLab-like instance in this process, on loopback: REST API, token service and registry. */
 export interface GitLabSandbox extends AsyncDisposable {
   /** `127.0.0.1:PORT` of the registry, as in image references. */
   readonly host: string;
@@ -41,18 +41,18 @@ export interface GitLabSandbox extends AsyncDisposable {
   readonly log: RequestLog;
   readonly events: EventLog;
   readonly switches: Switches;
-  /** Lets the cleanup policies that are enabled do their work now. */
+  /** Runs the enabled cleanup policies now. */
   runCleanup(): Promise<void>;
-  /** Settles when GitLab has nothing left to do in the background. */
+  /** Settles when GitLab's background work is done. */
   settled(): Promise<void>;
-  /** Breaks all connections, drops what was to be done, and settles when the last request has ended. */
+  /** Closes all connections and drops background work; settles when the last request has ended. */
   close(): Promise<void>;
 }
 
-/** Short, and still long enough to be seen: GitLab takes minutes. */
+/** Short, but observable; GitLab takes minutes. */
 const DELETION_DELAY_MS = 200;
 
-/** @throws Error EADDRINUSE, EACCES for the port; what `seedWorld` throws */
+/** @throws Error EADDRINUSE, EACCES; the errors of `seedWorld` */
 export async function startGitLabSandbox(options: GitLabSandboxOptions): Promise<GitLabSandbox> {
   const {clock = Date.now, intercept} = options;
   const instance: Instance = {
@@ -107,7 +107,7 @@ export async function startGitLabSandbox(options: GitLabSandboxOptions): Promise
   };
 }
 
-/** What each of the two servers answers; GitLab's answers for both where it is alone. */
+/** The handlers of the two servers. Without a separate registry, GitLab's handles all requests. */
 function answerer(
   instance: Instance,
   {tokenLifeSeconds = 300, rateLimit, registryPort}: GitLabSandboxOptions,

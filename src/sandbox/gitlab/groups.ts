@@ -14,7 +14,7 @@ import {presentGroup, presentNamespace, presentProject} from './entities.ts';
 import {ACCESS_LEVEL, isWider, levelInGroup, maySee} from './rights.ts';
 import type {Visibility, World, WorldGroup} from './world.ts';
 
-/** GitLab: app/services/groups/update_service.rb and transfer_service.rb say the same. */
+/** The same in GitLab's app/services/groups/update_service.rb and transfer_service.rb. */
 const IMAGES_PRESENT =
   'Cannot update the path because there are projects under this group that contain Docker images in their Container Registry. Please remove the images from your projects first and try again.';
 
@@ -23,7 +23,7 @@ export function showGroup(call: ApiCall): Reply {
   return jsonReply(200, presentGroup(call, groupOf(call)));
 }
 
-/** `GET /groups/:id/projects`, with `include_subgroups` those of its subgroups too. */
+/** `GET /groups/:id/projects`; `include_subgroups` adds those of its subgroups. */
 export function listGroupProjects(call: ApiCall): Reply {
   const {world, person, query} = call;
   const group = groupOf(call);
@@ -137,28 +137,46 @@ export function updateGroup(call: ApiCall): Reply {
 
 const transferSchema = z.object({group_id: numberField.optional()});
 
-/** `POST /groups/:id/transfer`; without `group_id` it becomes a top-level group. */
+/**
+ * `POST /groups/:id/transfer`; without `group_id`, the group becomes a top-level group (GitLab:
+ * app/services/groups/transfer_service.rb, `ensure_allowed_transfer`, which is the order of the refusals).
+ */
 export function transferGroup(call: ApiCall): Reply {
-  const {world, person} = call;
+  const {world} = call;
   const group = groupOf(call);
   requireOwner(call, group);
   const {group_id: parentId} = bodyOf(call, transferSchema);
   const parent = parentId === undefined ? undefined : world.groups.get(parentId);
   if (parentId !== undefined && !parent) throw notFound('Group');
-  if (parent && levelInGroup(world, person.user, parent) < ACCESS_LEVEL.maintainer)
-    throw refused(call, group, "Transfer failed: You don't have enough permissions.");
-  if (parentId === group.parentId)
-    throw refused(call, group, 'Transfer failed: Group is already associated to the parent group.');
-  if (hasRepositories(call, group))
-    throw refused(call, group, `Transfer failed: ${IMAGES_PRESENT}`);
+  const why = whyNotTransfer(call, group, parent);
+  if (why !== undefined) throw refused(call, group, `Transfer failed: ${why}`);
   move(call, group, parentId, group.path);
   ensureOwner(call, group);
   return jsonReply(201, presentGroup(call, group));
 }
 
+function whyNotTransfer(
+  call: ApiCall,
+  group: WorldGroup,
+  parent: WorldGroup | undefined,
+): string | undefined {
+  const {world, person} = call;
+  if (!parent && group.parentId === undefined) return 'Group is already a root group.';
+  if (parent?.id === group.parentId) return 'Group is already associated to the parent group.';
+  if (parent && levelInGroup(world, person.user, parent) < ACCESS_LEVEL.maintainer)
+    return "You don't have enough permissions.";
+  const above = parent ? `${world.namespacePath(parent.id)}/` : '';
+  if (world.isTaken(above + group.path))
+    return 'The parent group already has a subgroup or a project with the same path.';
+  if (hasRepositories(call, group)) return IMAGES_PRESENT;
+  if (parent && world.withSubgroups(group).includes(parent))
+    return 'Cannot transfer group to one of its subgroup.';
+  return undefined;
+}
+
 /**
- * A record is enough to keep a group where it is, be there tags or not; projects whose registry is off are not looked
- * at (GitLab: app/models/container_repository.rb, `for_group_and_its_subgroups`).
+ * A record blocks a group, with or without tags; projects whose registry is disabled do not count (GitLab:
+ * app/models/container_repository.rb, `for_group_and_its_subgroups`).
  */
 function hasRepositories({world}: ApiCall, group: WorldGroup): boolean {
   return world

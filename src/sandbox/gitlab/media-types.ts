@@ -1,6 +1,6 @@
 /**
  * The rows of the table `media_types` of GitLab's registry (GitLab container registry: docs/supported-media-types.md,
- * registry/datastore/migrations), by what they begin with. Misspelt rows are misspelt there.
+ * registry/datastore/migrations), grouped by prefix. Misspellings are those of the table.
  */
 const ROWS: Readonly<Record<string, string>> = {
   '': 'application/json application/octet-stream application/x-yaml binary/octet-stream',
@@ -58,7 +58,7 @@ const MEDIA_TYPES: ReadonlySet<string> = new Set([
   'text/plain; charset=utf-8',
 ]);
 
-/** Whether the registry stores manifests, configs and artifacts of this type; the types of layers are not checked. */
+/** Whether the registry accepts configs and artifacts of this type; it does not check the types of layers. */
 export function isKnownMediaType(mediaType: string): boolean {
   return MEDIA_TYPES.has(mediaType);
 }

@@ -10,7 +10,7 @@ const BODY_LIMIT = 1_000_000;
 const bodySchema = z.object({body: z.string().min(1).max(BODY_LIMIT)});
 
 /**
- * `GET /projects/:id/merge_requests/:iid/notes`: the newest first, unless `sort` says otherwise (GitLab: doc/api/notes.md,
+ * `GET /projects/:id/merge_requests/:iid/notes`: newest first, unless `sort` is `asc` (GitLab: doc/api/notes.md,
  * "List all merge request notes").
  */
 export function listNotes(call: ApiCall): Reply {
@@ -47,7 +47,7 @@ export function deleteNote(call: ApiCall): Reply {
   return {status: 204, headers: {}};
 }
 
-/** Of its author, or for maintainers (GitLab: app/policies/note_policy.rb, `admin_note`). @throws ApiRefusal 403, 404 */
+/** A note that the caller may change: as its author or as a maintainer (GitLab: app/policies/note_policy.rb, `admin_note`). @throws ApiRefusal 403, 404 */
 function ownNote(call: ApiCall): WorldNote {
   const {world, person, params} = call;
   const {notes, project} = mergeRequestOf(call);
@@ -60,7 +60,7 @@ function ownNote(call: ApiCall): WorldNote {
 }
 
 /**
- * In a private project, guests see no merge request (GitLab: doc/user/permissions.md, "Merge requests").
+ * The notes of a merge request. In a private project, guests cannot see it (GitLab: doc/user/permissions.md, "Merge requests").
  * @throws ApiRefusal 404
  */
 function mergeRequestOf(call: ApiCall): {

@@ -6,6 +6,7 @@ import {
   bodyOf,
   flagField,
   forbidden,
+  maintainedProjectOf,
   notFound,
   numberField,
   pageReply,
@@ -24,7 +25,7 @@ const PATH = /^[a-z0-9]+(?:[._-][a-z0-9]+)*$/i;
 const FORBIDDEN_SUFFIX = /\.(?:git|atom)$/i;
 /** GitLab: app/models/project.rb, `validates :path, length`. */
 const PATH_LENGTH = 255;
-/** Words that routes below a namespace use (GitLab: lib/gitlab/path_regex.rb, `PROJECT_WILDCARD_ROUTES`). */
+/** Path segments of routes below a namespace (GitLab: lib/gitlab/path_regex.rb, `PROJECT_WILDCARD_ROUTES`). */
 const ROUTE_WORDS =
   '- badges blame blob builds commits create create_dir edit files find_file new preview raw refs tree update wikis'.split(
     ' ',
@@ -73,7 +74,7 @@ export function showProject(call: ApiCall): Reply {
   return jsonReply(200, presentProject(call, projectOf(call)));
 }
 
-/** `GET /projects`: each word of a search is in name, path or description (GitLab: app/models/project.rb, `search`). */
+/** `GET /projects`: every word of a search has to be in name, path or description (GitLab: app/models/project.rb, `search`). */
 export function listProjects(call: ApiCall): Reply {
   const {world, person, query} = call;
   const words = (query.get('search') ?? '').toLowerCase().split(' ').filter(Boolean);
@@ -89,7 +90,7 @@ export function listProjects(call: ApiCall): Reply {
   );
 }
 
-/** `GET /projects/:id/pipelines`: those that run, and no others. */
+/** `GET /projects/:id/pipelines`: running ones only. */
 export function listPipelines(call: ApiCall): Reply {
   const {pipelines, id} = projectOf(call);
   const running = Array.from({length: pipelines}, (_, index) => ({
@@ -145,15 +146,14 @@ export function createProject(call: ApiCall): Reply {
 /** `PUT /projects/:id` */
 export async function updateProject(call: ApiCall): Promise<Reply> {
   const {world, person, events} = call;
-  const project = projectOf(call);
-  requireLevel(call, project, ACCESS_LEVEL.maintainer);
+  const project = maintainedProjectOf(call);
   const wish = bodyOf(call, updateSchema);
   if (wish.path !== undefined && wish.path !== project.path) {
     const why = await changePath(call, project, wish.path);
     if (why !== undefined) {
       const what = `path of ${world.projectPath(project)}`;
       events.add(person.user.username, {kind: 'refused', what, why});
-      // The error is not one of the model's, so nothing is rendered (GitLab: lib/api/projects.rb).
+      // The error is not added to the model, so GitLab renders nothing (GitLab: lib/api/projects.rb).
       return jsonReply(200, null);
     }
   }
@@ -168,7 +168,7 @@ export async function updateProject(call: ApiCall): Promise<Reply> {
   return jsonReply(200, presentProject(call, project));
 }
 
-/** `DELETE /projects/:id`. GitLab renames the project first, which its images may forbid. */
+/** `DELETE /projects/:id`. GitLab renames the project first, which its images may prevent. */
 export async function deleteProject(call: ApiCall): Promise<Reply> {
   const {world, person, events} = call;
   const project = projectOf(call);
@@ -188,7 +188,7 @@ export async function deleteProject(call: ApiCall): Promise<Reply> {
   return jsonReply(202, {message: '202 Accepted'});
 }
 
-/** Undefined: done. */
+/** @returns why the registry refuses; undefined: the path was changed @throws ApiRefusal 400 */
 async function changePath(
   call: ApiCall,
   project: WorldProject,

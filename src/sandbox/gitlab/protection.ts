@@ -5,9 +5,8 @@ import {
   type ApiHandler,
   ApiRefusal,
   bodyOf,
+  maintainedProjectOf,
   notFound,
-  projectOf,
-  requireLevel,
 } from './api-call.ts';
 import {presentRule} from './entities.ts';
 import {ACCESS_LEVEL} from './rights.ts';
@@ -29,35 +28,37 @@ const fieldsSchema = z.record(z.string(), z.unknown());
 interface RuleKind {
   readonly field: 'repository_path_pattern' | 'tag_name_pattern';
   readonly rulesOf: (project: WorldProject) => WorldRule[];
-  readonly limit: number;
-  /** Whether this registry can keep such rules. */
-  readonly isOffered: (call: ApiCall) => boolean;
+  /** Why a rule cannot be created, apart from its fields. */
+  readonly whyNot: (call: ApiCall, rules: readonly WorldRule[]) => string | undefined;
+  /** The body of the refusal of an invalid rule. */
+  readonly refusal: (messages: readonly string[]) => object;
 }
 
 /** GitLab: lib/api/project_container_registry_protection_rules.rb, since 17.2. */
 export const repositoryRules = ruleHandlers({
   field: 'repository_path_pattern',
   rulesOf: ({repositoryRules: rules}) => rules,
-  limit: Number.POSITIVE_INFINITY,
-  isOffered: () => true,
+  whyNot: () => undefined,
+  refusal: (messages) => ({message: {error: messages}}),
 });
 
-/** GitLab: lib/api/project_container_registry_protection_tag_rules.rb, since 18.7; they need the database. */
+/**
+ * GitLab: lib/api/project_container_registry_protection_tag_rules.rb, since 18.7;
+ * app/services/container_registry/protection/create_tag_rule_service.rb. They need the database.
+ */
 export const tagRules = ruleHandlers({
   field: 'tag_name_pattern',
   rulesOf: ({tagRules: rules}) => rules,
-  limit: TAG_RULE_LIMIT,
-  isOffered: ({mode}) => mode === 'metadata-db',
+  whyNot: ({mode}, rules) => {
+    if (rules.length >= TAG_RULE_LIMIT)
+      return 'Maximum number of protection rules have been reached.';
+    return mode === 'legacy' ? 'GitLab container registry API not supported' : undefined;
+  },
+  refusal: (messages) => ({message: messages}),
 });
 
 function ruleHandlers(kind: RuleKind): Record<'list' | 'create' | 'update' | 'remove', ApiHandler> {
   const {field, rulesOf} = kind;
-  const projectFor = (call: ApiCall) => {
-    const project = projectOf(call);
-    requireLevel(call, project, ACCESS_LEVEL.maintainer);
-    if (!kind.isOffered(call)) throw notFound();
-    return project;
-  };
   const ruleFor = (call: ApiCall, project: WorldProject) => {
     const rule = rulesOf(project).find(({id}) => id === Number(call.params['rule']));
     if (!rule) throw notFound();
@@ -65,28 +66,30 @@ function ruleHandlers(kind: RuleKind): Record<'list' | 'create' | 'update' | 're
   };
   return {
     list: (call) => {
-      const project = projectFor(call);
+      const project = maintainedProjectOf(call);
       return jsonReply(
         200,
         rulesOf(project).map((rule) => presentRule(project, rule, field)),
       );
     },
     create: (call) => {
-      const project = projectFor(call);
+      const project = maintainedProjectOf(call);
       const wish = bodyOf(call, levelsSchema);
       const rules = rulesOf(project);
       const name = bodyOf(call, fieldsSchema)[field];
       if (typeof name !== 'string' || name === '')
         throw new ApiRefusal(400, {error: `${field} is missing`});
-      if (rules.some((rule) => rule.pattern === name) || rules.length >= kind.limit)
-        throw new ApiRefusal(422, {message: [`${titleOf(field)} has already been taken`]});
+      const why = kind.whyNot(call, rules);
+      if (why !== undefined) throw new ApiRefusal(422, {message: why});
+      if (rules.some((rule) => rule.pattern === name))
+        throw new ApiRefusal(422, kind.refusal([`${titleOf(field)} has already been taken`]));
       const {minimum_access_level_for_push: push, minimum_access_level_for_delete: remove} = wish;
       const rule: WorldRule = {id: call.world.nextId(), pattern: name, push, delete: remove};
       rules.push(rule);
       return jsonReply(201, presentRule(project, rule, field));
     },
     update: (call) => {
-      const project = projectFor(call);
+      const project = maintainedProjectOf(call);
       const rule = ruleFor(call, project);
       const wish = bodyOf(call, levelsSchema);
       const {minimum_access_level_for_push: push, minimum_access_level_for_delete: remove} = wish;
@@ -98,7 +101,7 @@ function ruleHandlers(kind: RuleKind): Record<'list' | 'create' | 'update' | 're
       return jsonReply(200, presentRule(project, rule, field));
     },
     remove: (call): Reply => {
-      const project = projectFor(call);
+      const project = maintainedProjectOf(call);
       const rules = rulesOf(project);
       rules.splice(rules.indexOf(ruleFor(call, project)), 1);
       return emptyReply(204);
@@ -106,7 +109,7 @@ function ruleHandlers(kind: RuleKind): Record<'list' | 'create' | 'update' | 're
   };
 }
 
-/** `Repository path pattern`, as Rails names a field. */
+/** `Repository path pattern`: the name of a field in messages of Rails. */
 function titleOf(field: string): string {
   const words = field.replaceAll('_', ' ');
   return `${words.charAt(0).toUpperCase()}${words.slice(1)}`;

@@ -8,10 +8,10 @@ import type {Instance} from './instance.ts';
 import {levelInProject, matchesPath, type Person, registryRights, rulesAbove} from './rights.ts';
 import type {WorldProject} from './world.ts';
 
-/** How long after its end a token is taken (GitLab container registry: registry/auth/token, `Leeway`). */
+/** How long an expired token is accepted (GitLab container registry: registry/auth/token, `Leeway`). */
 const LEEWAY_SECONDS = 60;
 
-/** What a token says about the tags of a repository (GitLab: `access[].meta`). */
+/** The restrictions for tags of a repository in a token (GitLab: `access[].meta`). */
 export interface TagLimits {
   readonly push: readonly string[];
   readonly delete: readonly string[];
@@ -33,7 +33,7 @@ const limitsSchema = z.object({
   ),
 });
 
-/** GitLab's token service, `/jwt/auth`: projects, roles and scopes decide. */
+/** GitLab's token service, `/jwt/auth`. Permissions follow from projects, roles and scopes. */
 export class RegistryTokens {
   readonly service = 'container_registry';
   readonly #issuer = 'gitlab-issuer';
@@ -48,8 +48,8 @@ export class RegistryTokens {
   }
 
   /**
-   * What is not allowed is left out of the token without a word, and so are paths that are invalid, too deep, or in no
-   * project (GitLab: app/controllers/jwt_controller.rb,
+   * Issues a token. Actions that are not allowed are left out without an error, and so are paths that are invalid, too
+   * deep, or in no project (GitLab: app/controllers/jwt_controller.rb,
    * app/services/auth/container_registry_authentication_service.rb).
    * @throws Refusal UNAUTHORIZED, DENIED
    */
@@ -57,7 +57,7 @@ export class RegistryTokens {
     if (method !== 'GET') throw refusal(404, 'UNKNOWN', 'not found');
     if (query.get('service') !== this.service) throw refusal(404, 'UNKNOWN', 'unknown service');
     const person = this.#authenticate(headers.authorization);
-    // GitLab lower-cases the requested image paths.
+    // GitLab converts the requested image paths to lower case.
     const scopes = query.getAll('scope').map((scope) => scope.toLowerCase());
     const access = parseScopes(scopes).flatMap((wanted) => this.#grant(person, wanted) ?? []);
     if (!person && access.length === 0) throw refusal(403, 'DENIED', 'access forbidden');
@@ -66,12 +66,12 @@ export class RegistryTokens {
     return jsonReply(200, {token: this.#signer.sign(claims, this.#lifeSeconds)});
   }
 
-  /** What a token says; undefined: it is not valid, or not any more. */
+  /** The claims of a token; undefined: it is invalid or expired. */
   verify(token: string): TokenClaims | undefined {
     return this.#signer.verify(token);
   }
 
-  /** What a token that was verified says about the tags of a repository. */
+  /** The restrictions for tags in a token that was verified. */
   limits(token: string, repository: string): TagLimits {
     const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString();
     const {access} = limitsSchema.parse(parseJson(payload));
@@ -106,7 +106,7 @@ export class RegistryTokens {
     const level = person ? levelInProject(world, person.user, project) : 0;
     if (granted.includes('push')) {
       requireUnprotected(project, name, level);
-      // Asking for a push is enough to make the record that keeps a group from moving.
+      // A request for push alone creates the record, which blocks the transfer of a group.
       world.recordOf(project, owner.name, clock());
     }
     return withMeta({type, name, actions: granted}, project, level);

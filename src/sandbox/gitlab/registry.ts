@@ -1,17 +1,30 @@
 import type {StoredManifest} from '../manifest-format.ts';
 import type {RepositoryPath, Tag} from '../../model/reference.ts';
 import {tokenGuard} from '../auth.ts';
-import {emptyReply, type Exchange, jsonReply, refusal, type Reply} from '../exchange.ts';
-import {isDigest, isRepositoryPath} from '../names.ts';
+import {
+  emptyReply,
+  type Exchange,
+  jsonReply,
+  methodRefused,
+  nameUnknown,
+  pageNotFound,
+  Refusal,
+  refusal,
+  type Reply,
+} from '../exchange.ts';
+import {isRepositoryPath} from '../names.ts';
 import {answerRegistry, type Caller, GITLAB_FLAVOUR} from '../registry.ts';
 import {type Instance, pushedAt} from './instance.ts';
 import {checkManifest, recordWrite, requireDeletable, requireUnlimited} from './registry-rules.ts';
 import type {RegistryTokens} from './registry-tokens.ts';
 
-/** The version that the registry says to have. */
-const VERSION = '4.32.0-gitlab';
+/** The version that the registry reports, and the header in which it does. */
+const VERSION = {'gitlab-container-registry-version': '4.32.0-gitlab'};
 
-/** GitLab's registry: distribution's API with what GitLab's fork adds, forbids and tells. */
+/**
+ * GitLab's registry: distribution's API with the extensions and restrictions of GitLab's fork. Its responses are compared
+ * with recorded ones of GitLab's registry 4.32 (test/sandbox/gitlab/recorded.test.ts).
+ */
 export class RegistryFront {
   readonly #instance: Instance;
   readonly #tokens: RegistryTokens;
@@ -21,54 +34,68 @@ export class RegistryFront {
     this.#instance = instance;
     this.#tokens = tokens;
     const guard = tokenGuard(tokens);
-    // Tokens are had from GitLab, wherever its registry is.
+    // GitLab issues the tokens, on whichever host its registry is.
     this.#guard = (exchange) => guard({...exchange, origin: `http://${instance.hosts.gitlab}`});
   }
 
   /** @throws Refusal */
   async answer(exchange: Exchange): Promise<Reply> {
-    const {mode} = this.#instance;
-    if (exchange.path.startsWith('/gitlab/v1')) return this.#answerGitLabV1(exchange);
+    const {mode, storage} = this.#instance;
+    const {route} = exchange;
+    if (exchange.path.startsWith('/gitlab/v1/')) return this.#answerGitLabV1(exchange);
+    // The router answers these before authorization (GitLab container registry: registry/api/v2/routes.go).
+    if (route.kind === 'unknown' || route.kind === 'referrers') throw pageNotFound();
+    if (route.kind === 'slash') return emptyReply(301, {location: route.location});
     const caller = this.#guard(exchange);
     const flavour = {
       ...GITLAB_FLAVOUR,
-      // Without the database the whole list is sent, and `n` is ignored (GitLab container registry: handlers/tags.go).
-      ...(mode === 'legacy' ? {tagPageLimit: undefined} : {}),
+      // `checkManifest` refuses those that GitLab does not allow.
+      foreignLayers: true,
+      ...(mode === 'legacy' ? {tagPageLimit: undefined, storesSha256: false} : {}),
     };
-    const registry = {storage: this.#instance.storage, flavour};
-    if (exchange.route.kind === 'base') {
-      const reply = await answerRegistry(registry, exchange, caller);
+    const registry = {storage, flavour};
+    if (route.kind === 'base') {
+      const reply = jsonReply(200, {});
       return {...reply, headers: {...reply.headers, ...capabilities(this.#instance)}};
     }
     await this.#checkWrite(exchange);
-    const seen = mode === 'legacy' && exchange.route.kind === 'tags' ? unpaged(exchange) : exchange;
+    const listsAll = mode === 'legacy' && route.kind === 'tags' && exchange.method === 'GET';
+    if (listsAll) await this.#requireTagged(route.repository);
+    const seen = listsAll ? unpaged(exchange) : exchange;
     return recordWrite(this.#instance, exchange, this.#subject(exchange), () =>
       answerRegistry(registry, seen, caller),
     );
   }
 
   async #answerGitLabV1(exchange: Exchange): Promise<Reply> {
-    const [, path] = /^\/gitlab\/v1\/repositories\/(.+?)\/(?:tags\/|$)/.exec(exchange.path) ?? [];
-    const repository = path !== undefined && isRepositoryPath(path) ? path : undefined;
-    // The guard reads from the route what is needed.
-    const route = repository === undefined ? exchange.route : {kind: 'tags' as const, repository};
-    this.#guard({...exchange, route});
-    if (this.#instance.mode === 'legacy') throw refusal(404, 'UNKNOWN', '404 page not found');
-    return answerGitLabV1(this.#instance, exchange, repository);
+    const route = parseV1Route(exchange.path);
+    if (route === undefined) throw pageNotFound();
+    if (!exchange.path.endsWith('/')) return emptyReply(301, {location: `${exchange.path}/`});
+    this.#guard(repositoryAccess(exchange, route));
+    if (this.#instance.mode === 'legacy') throw new Refusal(emptyReply(404, VERSION));
+    return answerGitLabV1(this.#instance, exchange, route);
   }
 
   async #checkWrite(exchange: Exchange): Promise<void> {
     const {method, route} = exchange;
     if (method === 'GET' || method === 'HEAD') return;
-    // GitLab container registry: registry/handlers/app.go, `readOnly` leaves no route for writes.
-    if (this.#instance.switches.readOnly)
-      throw refusal(405, 'UNSUPPORTED', 'The operation is unsupported.');
-    if (route.kind !== 'manifest') return;
-    const limits = this.#tokens.limits(tokenOf(exchange), route.repository);
-    await requireUnlimited(this.#instance, limits, method, route);
-    if (method === 'PUT') await checkManifest(this.#instance, exchange, route);
-    if (method === 'DELETE' && isDigest(route.reference))
-      await requireDeletable(this.#instance, route.repository, route.reference);
+    // Without these methods in the dispatch table (GitLab container registry: registry/handlers, `readOnly`).
+    if (this.#instance.switches.readOnly) throw methodRefused('GET, HEAD');
+    if (route.kind === 'manifest') {
+      const limits = this.#tokens.limits(tokenOf(exchange), route.repository);
+      await requireUnlimited(this.#instance, limits, method, route);
+      if (method === 'PUT') await checkManifest(this.#instance, exchange, route);
+    }
+    if (method === 'DELETE') await requireDeletable(this.#instance, route);
+  }
+
+  /**
+   * Without the database, a repository that never had a tag has no list of tags, because a directory of the storage stands for it
+   * (GitLab container registry: registry/storage/tagstore.go, `All`). @throws Refusal NAME_UNKNOWN
+   */
+  async #requireTagged(repository: RepositoryPath): Promise<void> {
+    if (!(await this.#instance.storage.manifests.hadTags(repository)))
+      throw nameUnknown(repository);
   }
 
   #subject(exchange: Exchange): string {
@@ -76,15 +103,16 @@ export class RegistryFront {
   }
 }
 
-/** Sent to authenticated clients (GitLab container registry: registry/handlers/app.go, `apiBase`). */
+/** Sent to authenticated clients only (GitLab container registry: registry/handlers/app.go, `distributionAPIBase`). */
 function capabilities({mode}: Instance): Reply['headers'] {
   return {
-    'gitlab-container-registry-version': VERSION,
+    ...VERSION,
     'gitlab-container-registry-features': 'tag_delete',
     'gitlab-container-registry-database-enabled': String(mode === 'metadata-db'),
   };
 }
 
+/** Without the database, all tags are sent (GitLab container registry: registry/handlers/tags.go). */
 function unpaged(exchange: Exchange): Exchange {
   return {...exchange, query: new URLSearchParams()};
 }
@@ -93,49 +121,113 @@ function tokenOf({headers}: Exchange): string {
   return headers.authorization?.split(/ +/)[1] ?? '';
 }
 
-const PAGE_SIZE = 100;
-const PAGE_LIMIT = 1000;
+/** An endpoint of GitLab's extension. */
+interface V1Route {
+  /** Undefined: the base. */
+  readonly repository: RepositoryPath | undefined;
+  readonly part: 'repository' | 'tags/list' | 'tags/detail';
+}
+
+/** The routes that a token with pull gives access to (GitLab container registry: registry/api/gitlab/v1/routes.go). */
+function parseV1Route(path: string): V1Route | undefined {
+  if (path === '/gitlab/v1/') return {repository: undefined, part: 'repository'};
+  const [, name = '', list, tag] =
+    /^\/gitlab\/v1\/repositories\/(.+?)(?:\/tags\/(?:(list)|detail\/([^/]+)))?\/?$/.exec(path) ??
+    [];
+  const part =
+    list === undefined ? (tag === undefined ? 'repository' : 'tags/detail') : 'tags/list';
+  return isRepositoryPath(name) ? {repository: name, part} : undefined;
+}
 
 /**
- * The API that GitLab's registry has beside distribution's, with its database alone (GitLab container registry:
- * docs/spec/gitlab/api.md). Of it what a token for pulls opens: the base, the details of a repository and its tags.
+ * The request as the guard has to see it to derive the permissions. PATCH, which renames, also needs pull below the
+ * repository, for which GitLab issues a token only to itself (registry/handlers/app.go,
+ * `appendRepositoryDetailsAccessRecords`).
+ */
+function repositoryAccess(exchange: Exchange, {repository}: V1Route): Exchange {
+  if (repository === undefined) return exchange;
+  const from = exchange.method === 'PATCH' ? {from: `${repository}/*`} : {};
+  return {...exchange, route: {kind: 'tags', repository}, query: new URLSearchParams(from)};
+}
+
+/**
+ * The API of GitLab's registry in addition to distribution's, with its database only (GitLab container registry:
+ * docs/spec/gitlab/api.md).
  * @throws Refusal
  */
 async function answerGitLabV1(
   instance: Instance,
   exchange: Exchange,
-  repository: RepositoryPath | undefined,
+  {repository, part}: V1Route,
 ): Promise<Reply> {
-  const {path, method} = exchange;
-  if (method !== 'GET') throw refusal(405, 'UNSUPPORTED', `${method} is not for clients`);
-  if (!path.endsWith('/')) return emptyReply(301, {location: `${path}/`});
-  if (path === '/gitlab/v1/') return jsonReply(200, {});
-  if (repository === undefined) throw refusal(404, 'UNKNOWN', '404 page not found');
-  if (!(await instance.storage.hasRepository(repository)))
-    throw refusal(404, 'NAME_UNKNOWN', 'repository name not known to registry', {name: repository});
-  if (path.endsWith(`/${repository}/tags/list/`)) return listTags(instance, exchange, repository);
-  if (path.endsWith(`/${repository}/`))
-    return jsonReply(200, {name: repository.split('/').at(-1), path: repository});
-  throw refusal(404, 'UNKNOWN', '404 page not found');
+  const base = jsonReply(200, {});
+  if (repository === undefined) return {...base, headers: {...base.headers, ...VERSION}};
+  if (exchange.method !== 'GET') throw methodRefused(part === 'repository' ? 'GET, PATCH' : 'GET');
+  const {query} = exchange;
+  const missing = ['before', 'name', 'name_exact', 'referrers', 'size', 'sort'];
+  const unmodelled = part === 'tags/detail' ? part : missing.find((name) => query.has(name));
+  if (unmodelled !== undefined)
+    throw refusal(501, 'UNSUPPORTED', `the sandbox does not implement ${unmodelled}`);
+  if (!(await instance.storage.hasRepository(repository))) throw nameUnknown(repository);
+  return part === 'tags/list'
+    ? listTags(instance, exchange, repository)
+    : describeRepository(instance, repository);
 }
+
+async function describeRepository(instance: Instance, path: RepositoryPath): Promise<Reply> {
+  const {world} = instance;
+  const owner = world.ownerOf(path);
+  const records = owner ? world.repositoriesOf(owner.project) : [];
+  const record = records.find(({name}) => name === owner?.name);
+  const tags = await instance.storage.manifests.tags(path);
+  const published = Math.max(0, ...tags.map((tag) => pushedAt(instance, path, tag)));
+  return jsonReply(200, {
+    name: path.split('/').at(-1),
+    path,
+    created_at: record?.createdAt ?? '',
+    ...(published > 0 ? {last_published_at: new Date(published).toISOString()} : {}),
+  });
+}
+
+const PAGE_SIZE = 100;
+const PAGE_LIMIT = 1000;
 
 async function listTags(
   instance: Instance,
   {query, path}: Exchange,
   repository: RepositoryPath,
 ): Promise<Reply> {
-  const size = Number(query.get('n') ?? PAGE_SIZE);
-  if (!Number.isInteger(size) || size < 1 || size > PAGE_LIMIT)
-    throw refusal(400, 'PAGINATION_NUMBER_INVALID', 'invalid number of results requested');
+  const size = pageSize(query);
   const last = query.get('last') ?? '';
   const all = await instance.storage.manifests.tags(repository);
   const rest = all.filter((tag) => tag > last);
   const page = rest.slice(0, size);
   const entries = await Promise.all(page.map((tag) => describeTag(instance, repository, tag)));
-  const next = new URLSearchParams({n: String(size), last: page.at(-1) ?? ''});
-  const headers =
-    page.length < rest.length ? {link: `<${path}?${next.toString()}>; rel="next"`} : {};
+  const [first = '', final = ''] = [page[0], page.at(-1)];
+  const link = (relation: string, parameter: object) => {
+    const target = new URLSearchParams({...parameter, n: String(size)});
+    return `<${path}?${target.toString()}>; rel="${relation}"`;
+  };
+  const links = [
+    ...(page.length > 0 && first !== all[0] ? [link('previous', {before: first})] : []),
+    ...(page.length < rest.length ? [link('next', {last: final})] : []),
+  ];
+  const headers = links.length > 0 ? {link: links.join(', ')} : {};
   return jsonReply(200, entries.filter(Boolean), headers);
+}
+
+/** GitLab container registry: registry/handlers/repositories.go, `filterParamsFromRequest`. @throws Refusal */
+function pageSize(query: URLSearchParams): number {
+  const text = query.get('n') ?? String(PAGE_SIZE);
+  if (!/^[+-]?\d+$/.test(text))
+    throw refusal(
+      400,
+      'INVALID_QUERY_PARAMETER_TYPE',
+      'the value of a query parameter is of an invalid type',
+    );
+  const size = Number(text);
+  if (size >= 1 && size <= PAGE_LIMIT) return size;
+  throw refusal(400, 'INVALID_QUERY_PARAMETER_VALUE', 'the value of a query parameter is invalid');
 }
 
 async function describeTag(
@@ -151,7 +243,7 @@ async function describeTag(
   return {
     name,
     digest,
-    config_digest: manifest.config?.digest ?? '',
+    ...(manifest.config ? {config_digest: manifest.config.digest} : {}),
     media_type: manifest.mediaType,
     size_bytes: sizeOf(manifest),
     created_at: time,
@@ -159,7 +251,11 @@ async function describeTag(
   };
 }
 
-/** Total size in bytes of the listed content. */
-export function sizeOf({manifests, blobs}: StoredManifest): number {
-  return [...manifests, ...blobs].reduce((sum, {size}) => sum + size, 0);
+/**
+ * The size of an image in bytes: manifest, config and layers; 0 for an index (GitLab container registry:
+ * manifest/ocischema/manifest.go, `TotalSize`; registry/handlers/manifests.go, `dbPutManifestList`).
+ */
+export function sizeOf({kind, bytes, blobs}: StoredManifest): number {
+  if (kind === 'index') return 0;
+  return blobs.reduce((sum, {size}) => sum + size, bytes.byteLength);
 }

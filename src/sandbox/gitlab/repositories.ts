@@ -1,5 +1,6 @@
 import type {RepositoryPath} from '../../model/reference.ts';
 import {jsonReply, type Reply} from '../exchange.ts';
+import type {StoredManifest} from '../manifest-format.ts';
 import {isRepositoryPath} from '../names.ts';
 import {
   type ApiCall,
@@ -14,7 +15,7 @@ import {
   requireLevel,
 } from './api-call.ts';
 import {presentRepository} from './entities.ts';
-import {deleteTag, type Instance, pushedAt} from './instance.ts';
+import {createdAt, deleteTag, type Instance} from './instance.ts';
 import {sizeOf} from './registry.ts';
 import {ACCESS_LEVEL, isKept, levelInProject, matchesPath, rulesAbove} from './rights.ts';
 import type {WorldProject, WorldRepository} from './world.ts';
@@ -35,7 +36,7 @@ export async function listRepositories(call: ApiCall): Promise<Reply> {
   );
 }
 
-/** `GET /groups/:id/registry/repositories`: also of subgroups; it knows no `tags_count` since 15.0. */
+/** `GET /groups/:id/registry/repositories`, with those of subgroups; without `tags_count` since 15.0. */
 export async function listGroupRepositories(call: ApiCall): Promise<Reply> {
   const {world, person} = call;
   const projects = world
@@ -64,7 +65,7 @@ export async function showRepository(call: ApiCall): Promise<Reply> {
   return jsonReply(200, await presentRepository(call, record, extras));
 }
 
-/** `GET …/tags`: by number, or with the database by keyset. */
+/** `GET …/tags`: in numbered pages or, with the database, by keyset. */
 export async function listTags(call: ApiCall): Promise<Reply> {
   const {mode, query, storage} = call;
   const {path} = target(call, ACCESS_LEVEL.reporter);
@@ -90,6 +91,7 @@ export async function showTag(call: ApiCall): Promise<Reply> {
   if (!path || !name || !manifest || (mode === 'legacy' && manifest.kind !== 'image'))
     throw notFound('Tag');
   const revision = manifest.config?.digest.replace(/^\w+:/, '') ?? '';
+  const created = await createdAt(call, path, name);
   return jsonReply(200, {
     name,
     path: `${path}:${name}`,
@@ -97,12 +99,17 @@ export async function showTag(call: ApiCall): Promise<Reply> {
     revision,
     short_revision: revision.slice(0, 9),
     digest,
-    created_at: new Date(pushedAt(call, path, name)).toISOString(),
-    total_size: sizeOf(manifest),
+    created_at: created === undefined ? null : new Date(created).toISOString(),
+    total_size: mode === 'legacy' ? layersSize(manifest) : sizeOf(manifest),
   });
 }
 
-/** `DELETE …/tags/:tag`: at once, and that tag alone. */
+/** Without the database, GitLab adds up the layers (GitLab: lib/container_registry/tag.rb, `total_size`). */
+function layersSize({blobs, config}: StoredManifest): number {
+  return blobs.reduce((sum, blob) => sum + (blob === config ? 0 : blob.size), 0);
+}
+
+/** `DELETE …/tags/:tag`: immediately, and only that tag. */
 export async function removeTag(call: ApiCall): Promise<Reply> {
   const {params, person, switches, world} = call;
   const {project, path} = target(call, ACCESS_LEVEL.developer);
@@ -115,7 +122,7 @@ export async function removeTag(call: ApiCall): Promise<Reply> {
   return jsonReply(200, 200);
 }
 
-/** `DELETE …/repositories/:repository`: GitLab does it later, in its own time. */
+/** `DELETE …/repositories/:repository`: in the background. */
 export async function removeRepository(call: ApiCall): Promise<Reply> {
   const {person, world, events, background, switches, storage} = call;
   const {project, path, record} = target(call, ACCESS_LEVEL.maintainer);
@@ -139,7 +146,7 @@ export async function removeRepository(call: ApiCall): Promise<Reply> {
   return jsonReply(202, 202);
 }
 
-/** All tags go, `latest` too, and then the record (GitLab: app/workers/container_registry/delete_container_repository_worker.rb). */
+/** Deletes all tags, `latest` included, then the record (GitLab: app/workers/container_registry/delete_container_repository_worker.rb). */
 async function finishDeletion(
   instance: Instance,
   record: WorldRepository,
@@ -163,11 +170,11 @@ async function finishDeletion(
 export interface Target {
   readonly project: WorldProject;
   readonly record: WorldRepository;
-  /** Undefined: an old project whose path the registry does not take. */
+  /** Undefined: the registry does not accept the path of an old project. */
   readonly path: RepositoryPath | undefined;
 }
 
-/** The repository that a call is about, if the caller has the level. @throws ApiRefusal 403, 404 */
+/** The repository in the path of a call. @param level the minimum access level @throws ApiRefusal 403, 404 */
 export function target(call: ApiCall, level: number): Target {
   const project = projectOf(call);
   requireReader(call, project);
@@ -177,7 +184,7 @@ export function target(call: ApiCall, level: number): Target {
   return {project, record, path: isRepositoryPath(path) ? path : undefined};
 }
 
-/** The registry of a project that has it switched off is as if it were not there. */
+/** Requires read access to the images of a project. @throws ApiRefusal 403 */
 function requireReader(call: ApiCall, project: WorldProject): void {
   const isOpen = project.registryAccess === 'enabled' && project.visibility !== 'private';
   if (project.registryAccess === 'disabled') throw forbidden();

@@ -12,13 +12,13 @@ export const ACCESS_LEVEL = {
   admin: 60,
 } as const;
 
-/** Who asks, and with which token; without one it is a user with a password. */
+/** The caller: a user with a token, or with a password. */
 export interface Person {
   readonly user: WorldUser;
   readonly token: WorldToken | undefined;
 }
 
-/** The access level in a group, its own or inherited (GitLab: app/models/group.rb, `max_member_access_for_user`). */
+/** The access level in a group, direct or inherited (GitLab: app/models/group.rb, `max_member_access_for_user`). */
 export function levelInGroup(world: World, user: WorldUser, group: WorldGroup): number {
   if (user.admin) return ACCESS_LEVEL.admin;
   const parent = group.parentId === undefined ? undefined : world.groups.get(group.parentId);
@@ -26,7 +26,7 @@ export function levelInGroup(world: World, user: WorldUser, group: WorldGroup): 
   return Math.max(group.members.get(user.id) ?? 0, inherited);
 }
 
-/** The access level in a project. A user owns what is in the namespace that carries the user's name. */
+/** The access level in a project. A user is the owner of the projects in the personal namespace. */
 export function levelInProject(world: World, user: WorldUser, project: WorldProject): number {
   if (user.admin) return ACCESS_LEVEL.admin;
   if (project.namespaceId === user.namespaceId) return ACCESS_LEVEL.owner;
@@ -35,7 +35,7 @@ export function levelInProject(world: World, user: WorldUser, project: WorldProj
   return Math.max(project.members.get(user.id) ?? 0, inherited);
 }
 
-/** Whether a user can see the project; if not, GitLab answers 404. */
+/** Whether a user can see the project; otherwise GitLab answers 404. */
 export function maySee(world: World, user: WorldUser | undefined, project: WorldProject): boolean {
   if (project.visibility === 'public') return true;
   if (!user) return false;
@@ -52,7 +52,7 @@ export function mayCreateProjects(world: World, user: WorldUser, namespaceId: nu
   return levelInGroup(world, user, group) >= ACCESS_LEVEL[least];
 }
 
-/** Whether a user may transfer projects to a namespace: a maintainer who may create them (same, `transfer_projects`). */
+/** Whether a user may transfer projects to a namespace: as a maintainer who may create them (same, `transfer_projects`). */
 export function mayFill(world: World, user: WorldUser, namespaceId: number): boolean {
   const group = world.groups.get(namespaceId);
   const isHigh = !group || levelInGroup(world, user, group) >= ACCESS_LEVEL.maintainer;
@@ -68,7 +68,7 @@ export function rulesAbove(
   return rules.filter((rule) => (rule[action] ?? 0) > level);
 }
 
-/** Whether a rule forbids users of this level to delete the tag. */
+/** Whether a rule forbids a user of this level to delete the tag. */
 export function isKept(project: WorldProject, tag: string, level: number): boolean {
   const immutable = project.tagRules.filter(
     (rule) => rule.push === undefined && rule.delete === undefined,
@@ -79,8 +79,8 @@ export function isKept(project: WorldProject, tag: string, level: number): boole
 }
 
 /**
- * Actions that a user may take on a project's images. The scopes of the token and the role of its owner both have to
- * allow it (GitLab: lib/gitlab/auth.rb, app/services/auth/container_registry_authentication_service.rb).
+ * The actions that a caller may take on a project's images: those that both the scopes of the token and the role of its
+ * user allow (GitLab: lib/gitlab/auth.rb, app/services/auth/container_registry_authentication_service.rb).
  */
 export function registryRights(
   world: World,
@@ -102,7 +102,7 @@ export function registryRights(
   return rights;
 }
 
-/** `write_registry` does not hold `read_registry`, and neither of them lets anybody delete. */
+/** `write_registry` does not include `read_registry`, and neither allows deletion. */
 function scopesOf(
   world: World,
   person: Person | undefined,
@@ -114,7 +114,7 @@ function scopesOf(
   const isElsewhere = token.projectId !== undefined && token.projectId !== project.id;
   const isOutside = token.groupId !== undefined && !isBelow(world, project, token.groupId);
   if (token.kind === 'deploy' && (isElsewhere || isOutside)) return new Set();
-  // The token of a job writes to its own project alone, and reads where it is allowed to.
+  // The token of a job can write only to its own project, and read those whose allowlist permits it.
   if (token.kind === 'job') {
     if (!isElsewhere) return new Set(['pull', 'push', 'delete']);
     return new Set(isJobAllowed(world, token.projectId ?? 0, project) ? ['pull'] : []);
@@ -129,7 +129,7 @@ function scopesOf(
   return granted;
 }
 
-/** GitLab: app/models/ci/job_token/scope.rb. A group on the list stands for all projects below it. */
+/** GitLab: app/models/ci/job_token/scope.rb. A group on the list includes all projects below it. */
 function isJobAllowed(world: World, job: number, {jobAllowlist}: WorldProject): boolean {
   const own = world.projects.get(job);
   if (jobAllowlist === undefined) return true;
@@ -154,7 +154,7 @@ function levelOf(world: World, person: Person | undefined, project: WorldProject
 }
 
 /**
- * Whether a path matches the pattern of a rule for repositories: `*` stands for any characters (GitLab:
+ * Whether a path matches the pattern of a repository rule, in which `*` matches any characters (GitLab:
  * doc/api/container_repository_protection_rules.md).
  */
 export function matchesPath(pattern: string, path: string): boolean {
@@ -163,9 +163,9 @@ export function matchesPath(pattern: string, path: string): boolean {
 }
 
 /**
- * Whether a tag has something that the expression of a rule for tags matches (GitLab:
+ * Whether the expression of a tag rule matches any part of a tag (GitLab:
  * app/services/projects/container_repository/gitlab/delete_tags_service.rb, `UntrustedRegexp#match?`; the registry gets the
- * same expressions in tokens). Its API guide has examples with `*` as if it stood for any characters.
+ * same expressions in tokens). The examples in GitLab's API guide use `*` like a wildcard.
  */
 export function matchesTag(pattern: string, tag: string): boolean {
   return new RegExp(pattern).test(tag);
@@ -173,7 +173,7 @@ export function matchesTag(pattern: string, tag: string): boolean {
 
 const WIDTH = ['private', 'internal', 'public'];
 
-/** Whether more people would see the one than the other. */
+/** Whether the first visibility is wider than the second. */
 export function isWider(one: string, other: string): boolean {
   return WIDTH.indexOf(one) > WIDTH.indexOf(other);
 }

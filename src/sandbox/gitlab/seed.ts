@@ -31,13 +31,13 @@ const ruleSchema = z.strictObject({pattern: z.string(), push: ruleLevel, delete:
 const tagSchema = z.string().refine(isTag, {error: 'not a tag'});
 
 const imageSchema = z.strictObject({
-  /** Below the project's path; empty: the project's own. */
+  /** The path below the project; empty: the project itself. */
   name: z.string().default(''),
-  /** The directory of an OCI image layout, relative to the file; without it, an image is made. */
+  /** The directory of an OCI image layout, relative to the file; default: an image is generated. */
   layout: z.string().optional(),
-  /** Take this entry of the layout alone. */
+  /** Only this entry of the layout. */
   ref: tagSchema.optional(),
-  /** The tag that it gets; without it the layout's tags stay. */
+  /** The tag for the image; default: the tags of the layout. */
   tag: tagSchema.optional(),
 });
 
@@ -83,16 +83,16 @@ const seedSchema = z.strictObject({
           .partial()
           .optional(),
         npm: z.boolean().default(false),
-        /** Running ones. */
+        /** The number of running pipelines. */
         pipelines: z.int().nonnegative().default(0),
-        /** Full paths whose CI jobs may use the project. Default: there is no such list, and all may. */
+        /** Full paths whose CI jobs have access. Default: no list, access for all. */
         jobAllowlist: z
           .strictObject({
             projects: z.array(z.string()).default([]),
             groups: z.array(z.string()).default([]),
           })
           .optional(),
-        /** Merge requests, numbered from 1. */
+        /** The number of merge requests, which are numbered from 1. */
         mergeRequests: z.int().nonnegative().max(1000).default(0),
         rules: z
           .strictObject({
@@ -120,10 +120,10 @@ const seedSchema = z.strictObject({
     .default([]),
 });
 
-/** What a sandbox begins with. */
+/** The initial content of a sandbox. */
 export type Seed = z.infer<typeof seedSchema>;
 
-/** The same as it may be written by hand: what has a default can be left out. */
+/** A seed as it is written, without the defaults. */
 export type SeedInput = z.input<typeof seedSchema>;
 
 /** @throws TransshipError FILE_INVALID */
@@ -138,7 +138,7 @@ export function parseSeed(value: unknown, name = 'the seed'): Seed {
 const SEED_LIMIT = 4 * 1024 * 1024;
 
 /**
- * Reads a seed from a YAML file; the layouts that it names are found from the file's own place.
+ * Reads a seed from a YAML file. Paths of layouts are relative to the file.
  * @throws TransshipError FILE_UNREADABLE, FILE_INVALID
  */
 export async function readSeed(file: string): Promise<Seed> {
@@ -174,7 +174,7 @@ function invalid(name: string, why: string, cause: unknown): TransshipError {
   });
 }
 
-/** What a new project has (GitLab: app/models/container_expiration_policy.rb). */
+/** The policy of a new project (GitLab: app/models/container_expiration_policy.rb). */
 export const DEFAULT_POLICY: CleanupPolicy = {
   enabled: false,
   cadence: '1d',
@@ -183,15 +183,15 @@ export const DEFAULT_POLICY: CleanupPolicy = {
   name_regex: '.*',
 };
 
-/** The tag of an image that is made, if the seed names none. */
+/** The default tag of a generated image. */
 const LATEST = 'latest' as Tag;
 
 /** The user name that the event log shows for seeded images. */
 const SEEDER = 'seed';
 
 /**
- * Puts into a sandbox what it begins with. Groups on the way to a path are made too.
- * @throws TransshipError FILE_INVALID for names that lead nowhere, and what `loadLayout` throws
+ * Creates the content of a seed. Parent groups of a path are created, too.
+ * @throws TransshipError FILE_INVALID for undefined names, and the errors of `loadLayout`
  */
 export async function seedWorld(instance: Instance, seed: Seed): Promise<void> {
   const {world} = instance;
@@ -249,7 +249,7 @@ async function seedProject(instance: Instance, seed: Seed['projects'][number]): 
   for (const image of seed.images) await seedImage(instance, project, image);
 }
 
-/** Projects are found as far as they come before this one in the seed. */
+/** Projects must precede this one in the seed. */
 function allowlistOf(
   world: World,
   {projects, groups}: {readonly projects: readonly string[]; readonly groups: readonly string[]},

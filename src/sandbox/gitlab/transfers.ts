@@ -7,6 +7,7 @@ import {
   bodyOf,
   forbidden,
   groupOf,
+  maintainedProjectOf,
   notFound,
   pageReply,
   projectOf,
@@ -24,7 +25,7 @@ export async function transferProject(call: ApiCall): Promise<Reply> {
   const {world, person, events, background, switches} = call;
   const project = projectOf(call);
   requireLevel(call, project, ACCESS_LEVEL.owner);
-  // The policy of an archived project leaves its owner no right to move it.
+  // Nobody may transfer an archived project (GitLab: doc/user/project/working_with_projects.md).
   if (project.archived) requireLevel(call, project, Number.POSITIVE_INFINITY);
   const target = namespaceOf(call, bodyOf(call, transferSchema).namespace);
   if (target === undefined) throw notFound('Namespace');
@@ -41,10 +42,9 @@ export async function transferProject(call: ApiCall): Promise<Reply> {
   return jsonReply(200, presentProject(call, project));
 }
 
-/** `GET /projects/:id/transfer_locations`: groups that the caller maintains, without the project's own. */
+/** `GET /projects/:id/transfer_locations`: groups of which the caller is a maintainer, except the project's own. */
 export function listTransferLocations(call: ApiCall): Reply {
-  const project = projectOf(call);
-  requireLevel(call, project, ACCESS_LEVEL.maintainer);
+  const project = maintainedProjectOf(call);
   return pageReply(
     call,
     locations(call, (group) => group.id !== project.namespaceId),
@@ -103,7 +103,7 @@ function textOf(why: MoveRefusal | undefined): string | undefined {
   }
 }
 
-/** A Ruby hash inside of a string; Ruby 3.4 writes it in another way than those before. */
+/** A Ruby hash in a string; its form depends on the version of Ruby (3.4 changed it). */
 function hashOf({mode}: ApiCall, text: string): string {
   return mode === 'legacy' ? `{:new_namespace=>["${text}"]}` : `{new_namespace: ["${text}"]}`;
 }
@@ -118,18 +118,18 @@ function namespaceOf({world}: ApiCall, idOrPath: string): number | undefined {
 /** GitLab container registry: docs/rename-base-repository-request-flow.md; !2816 raised it from 1,000. */
 const SUB_REPOSITORY_LIMIT = 2000;
 
-/** Why the registry does not let a project's images move with it (GitLab: lib/container_registry/gitlab_api_client.rb). */
+/** Why the registry cannot move a project's images (GitLab: lib/container_registry/gitlab_api_client.rb). */
 export type MoveRefusal =
   /** The registry has no database. */
   | 'no-gitlab-api'
-  /** It moves images only below the same top-level group. */
+  /** It moves images only within a top-level group. */
   | 'other-root'
-  /** What the dry run came to. */
+  /** Results of the dry run. */
   | 'Name Taken'
   | 'Too Many Subrepositories'
   | 'Rename Not Supported';
 
-/** Asks whether the images could move along; undefined: they can, or there are none. */
+/** Checks whether the images can move with the project; undefined: they can, or there are none. */
 export async function whyNotMove(
   call: ApiCall,
   project: WorldProject,
@@ -152,8 +152,7 @@ export async function whyNotMove(
 }
 
 /**
- * Gives the project its new place; whether it may move was asked before. The registry moves last, and GitLab does not
- * look at how that went (GitLab: app/services/projects/transfer_service.rb).
+ * Moves a project, which the caller has checked. The images move last, and GitLab ignores the result of that (GitLab: app/services/projects/transfer_service.rb).
  */
 export async function moveProject(
   call: ApiCall,
@@ -182,12 +181,12 @@ export async function moveProject(
   }
 }
 
-/** The top-level group or the user. */
+/** The top-level group or the personal namespace. */
 function rootOf(fullPath: string): string | undefined {
   return fullPath.split('/')[0];
 }
 
-/** Where the registry puts an image whose project moves: only the base path changes. */
+/** The new path of an image whose project moves. */
 function movedImagePath(path: string, from: string, to: string): string {
   return registryPathOf(to) + path.slice(registryPathOf(from).length);
 }

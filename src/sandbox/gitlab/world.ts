@@ -1,10 +1,10 @@
 /** GitLab: lib/gitlab/visibility_level.rb. */
 export type Visibility = 'private' | 'internal' | 'public';
 
-/** Who may use a project's registry (GitLab: app/models/concerns/project_features_compatibility.rb). */
+/** The access to a project's registry (GitLab: app/models/concerns/project_features_compatibility.rb). */
 export type RegistryAccess = 'enabled' | 'private' | 'disabled';
 
-/** Deletes old tags regularly (GitLab: app/models/container_expiration_policy.rb, with the API's field names). */
+/** A policy that deletes old tags regularly (GitLab: app/models/container_expiration_policy.rb; field names of the API). */
 export interface CleanupPolicy {
   readonly enabled: boolean;
   readonly cadence: string;
@@ -16,25 +16,25 @@ export interface CleanupPolicy {
 
 export interface WorldUser {
   readonly id: number;
-  /** Of the namespace that carries the user's name. */
+  /** The id of the user's personal namespace. */
   readonly namespaceId: number;
   readonly username: string;
   readonly password?: string;
   readonly admin: boolean;
 }
 
-/** An access token, the token of a deployment, or that of a CI job. */
+/** An access token, a deploy token, or the token of a CI job. */
 export interface WorldToken {
   readonly id: number;
   readonly kind: 'access' | 'deploy' | 'job';
   readonly name: string;
   readonly value: string;
-  /** Whose rights it carries; a deploy token has those that its scopes name. */
+  /** The user whose rights it has; those of a deploy token depend on its scopes only. */
   readonly userId: number;
   readonly scopes: readonly string[];
-  /** For deploy tokens and jobs. */
+  /** Of deploy tokens and jobs. */
   readonly projectId?: number;
-  /** For deploy tokens of a group. */
+  /** Of deploy tokens of a group. */
   readonly groupId?: number;
   /** `2027-01-31`. */
   readonly expiresOn?: string;
@@ -48,7 +48,7 @@ export interface WorldGroup {
   path: string;
   parentId: number | undefined;
   visibility: Visibility;
-  /** The lowest role that may create projects in it (GitLab: lib/gitlab/access.rb, `project_creation_string_options`). */
+  /** The lowest role that may create projects in the group (GitLab: lib/gitlab/access.rb, `project_creation_string_options`). */
   projectCreation: ProjectCreation;
   /** Access levels by user id. */
   readonly members: Map<number, number>;
@@ -57,7 +57,7 @@ export interface WorldGroup {
 export interface WorldRule {
   readonly id: number;
   pattern: string;
-  /** Access levels; undefined: no limit. A rule for tags without both makes them immutable. */
+  /** Minimum access levels; undefined: no restriction. A tag rule without either makes tags immutable. */
   push: number | undefined;
   delete: number | undefined;
 }
@@ -69,7 +69,7 @@ export interface WorldNote {
   body: string;
 }
 
-/** IDs (GitLab: app/models/ci/job_token/allowlist.rb). */
+/** Ids of projects and groups whose CI jobs have access (GitLab: app/models/ci/job_token/allowlist.rb). */
 export interface JobAllowlist {
   readonly projects: ReadonlySet<number>;
   readonly groups: ReadonlySet<number>;
@@ -86,20 +86,20 @@ export interface WorldProject {
   archived: boolean;
   registryAccess: RegistryAccess;
   cleanupPolicy: CleanupPolicy;
-  /** It has an npm package whose scope is the top-level group. */
+  /** Whether it has an npm package whose scope is the top-level group. */
   readonly hasScopedPackages: boolean;
-  /** Pipelines that are running. */
+  /** The number of running pipelines. */
   pipelines: number;
-  /** Whose CI jobs may use the project, besides its own; undefined: those of all members. */
+  /** The CI jobs of other projects with access; undefined: those of all members. */
   readonly jobAllowlist: JobAllowlist | undefined;
-  /** Notes, the oldest first, by the number of their merge request. */
+  /** Notes by the number of their merge request, oldest first. */
   readonly mergeRequests: Map<number, WorldNote[]>;
   readonly members: Map<number, number>;
   readonly repositoryRules: WorldRule[];
   readonly tagRules: WorldRule[];
 }
 
-/** GitLab's record of an image path, which may be there without tags, and tags without it. */
+/** GitLab's record of an image path. There are records without tags, and tags without a record. */
 export interface WorldRepository {
   readonly id: number;
   readonly projectId: number;
@@ -112,14 +112,14 @@ export interface WorldRepository {
   lastBulkDelete: number | undefined;
 }
 
-/** All that the sandbox's GitLab knows, besides the content of its registry. */
+/** The data of the sandbox's GitLab, except the content of its registry. */
 export class World {
   readonly users = new Map<number, WorldUser>();
   readonly tokens: WorldToken[] = [];
   readonly groups = new Map<number, WorldGroup>();
   readonly projects = new Map<number, WorldProject>();
   readonly repositories = new Map<number, WorldRepository>();
-  /** The projects that had a path before, by that path in lower case. */
+  /** Ids of projects by their former paths, in lower case. */
   readonly redirects = new Map<string, number>();
   #lastId = 0;
 
@@ -144,7 +144,7 @@ export class World {
     return `${this.namespacePath(project.namespaceId) ?? ''}/${project.path}`;
   }
 
-  /** Paths do not differ in case alone (GitLab: app/models/concerns/routable.rb). */
+  /** Paths are case-insensitive (GitLab: app/models/concerns/routable.rb). */
   groupAt(fullPath: string): WorldGroup | undefined {
     return [...this.groups.values()].find((group) =>
       samePath(this.namespacePath(group.id) ?? '', fullPath),
@@ -161,7 +161,7 @@ export class World {
     return this.groupAt(fullPath) !== undefined || this.projectAt(fullPath) !== undefined;
   }
 
-  /** The group, its subgroups, theirs, and so on. */
+  /** The group and all groups below it. */
   withSubgroups(group: WorldGroup): readonly WorldGroup[] {
     const children = [...this.groups.values()].filter(({parentId}) => parentId === group.id);
     return [group, ...children.flatMap((child) => this.withSubgroups(child))];
@@ -176,7 +176,7 @@ export class World {
     return [...this.repositories.values()].filter(({projectId}) => projectId === project.id);
   }
 
-  /** Its path in the registry. */
+  /** The path of a record in the registry. */
   repositoryPath(repository: WorldRepository): string {
     const project = this.projects.get(repository.projectId);
     const path = project ? registryPathOf(this.projectPath(project)) : '';
@@ -184,8 +184,8 @@ export class World {
   }
 
   /**
-   * The project that an image path belongs to, and the image's name in it: at most two levels below the project, the
-   * longest path first (GitLab: lib/container_registry/path.rb, `LEVELS_SUPPORTED`).
+   * The project of an image path, and the image's name in it: at most two levels below the project; the longest project
+   * path wins (GitLab: lib/container_registry/path.rb, `LEVELS_SUPPORTED`).
    */
   ownerOf(imagePath: string): {project: WorldProject; name: string} | undefined {
     const parts = imagePath.split('/');
@@ -196,7 +196,7 @@ export class World {
     return undefined;
   }
 
-  /** The record of an image path, made if need be (GitLab: app/models/container_repository.rb). */
+  /** The record of an image path, created if necessary (GitLab: app/models/container_repository.rb). */
   recordOf(project: WorldProject, name: string, now: number): WorldRepository {
     const found = this.repositoriesOf(project).find((repository) => repository.name === name);
     if (found) return found;
@@ -212,14 +212,14 @@ export class World {
     return made;
   }
 
-  /** Remembers the paths that projects have now, before they change. */
+  /** Adds redirects from the current paths of projects, before they change. */
   keepRedirects(projects: readonly WorldProject[]): void {
     for (const project of projects)
       this.redirects.set(this.projectPath(project).toLowerCase(), project.id);
   }
 }
 
-/** Image paths are lower case, whatever the project's is (GitLab: lib/container_registry/path.rb, `to_s`). */
+/** Image paths are lower case, regardless of the project's path (GitLab: lib/container_registry/path.rb, `to_s`). */
 export function registryPathOf(projectPath: string): string {
   return projectPath.toLowerCase();
 }

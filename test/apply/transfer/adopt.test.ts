@@ -20,56 +20,33 @@ test.each(DONORS)(
 );
 
 test.each(DONORS)(
-  'tags that come while the old path is emptied are taken along, too: %s',
+  'tags pushed while the old path is emptied are moved as well: %s',
   async (donor) => {
     await using rig = await TransferRig.start({donor});
     const before = await rig.tagsBelow(OLD);
-    let isPushed = false;
-    rig.onRequest = async ({method}) => {
-      if (isPushed || method !== 'DELETE') return;
-      isPushed = true;
-      await rig.retag(`${OLD}/tools:1.0`, `${OLD}:late`);
-    };
+    rig.retagAtFirstDelete(`${OLD}/tools:1.0`, `${OLD}:late`);
     expect((await rig.apply({adoptNewTags: true})).result).toBe('done');
     expect(await rig.tagsBelow(NEW)).toEqual({...before, ':late': before['/tools:1.0']});
   },
 );
 
 test.each(['change-namespace', 'push', 'verify-target'])(
-  'killed at %s, the next run takes along those that only the donor has, without being asked again',
+  'after a kill at %s, the next run moves the tags that only the donor has, without the flag',
   async (step) => {
     await using rig = await TransferRig.start({donor: 'project'});
     await rig.retag(`${OLD}/tools:1.0`, `${OLD}:new`);
     const now = await rig.tagsBelow(OLD);
-    const kill = new AbortController();
-    const run = rig.apply({
-      adoptNewTags: true,
-      killed: kill.signal,
-      onEvent: (event) => {
-        if (event.type === 'step-started' && event.step === step)
-          kill.abort(new DOMException('killed', 'AbortError'));
-      },
-    });
-    await run.catch(() => undefined);
+    await rig.applyKilledAt(step, {adoptNewTags: true});
     expect((await rig.apply()).result).toBe('done');
     expect(await rig.tagsBelow(NEW)).toEqual(now);
   },
 );
 
-test('killed before they are deleted, the next run takes them along only if it is asked to as well', async () => {
+test('after a kill before the deletion, the next run moves them only with the flag', async () => {
   await using rig = await TransferRig.start({donor: 'project'});
   await rig.retag(`${OLD}/tools:1.0`, `${OLD}:new`);
   const now = await rig.tagsBelow(OLD);
-  const kill = new AbortController();
-  const run = rig.apply({
-    adoptNewTags: true,
-    killed: kill.signal,
-    onEvent: (event) => {
-      if (event.type === 'step-started' && event.step === 'delete-old')
-        kill.abort(new DOMException('killed', 'AbortError'));
-    },
-  });
-  await run.catch(() => undefined);
+  await rig.applyKilledAt('delete-old', {adoptNewTags: true});
   const refused = await rig.apply();
   expect(refused).toMatchObject({result: 'drift', drift: [{tag: 'new', planned: null}]});
   expect(await rig.tagsBelow(OLD)).toEqual(now);
@@ -77,7 +54,7 @@ test('killed before they are deleted, the next run takes them along only if it i
   expect(await rig.tagsBelow(NEW)).toEqual(now);
 });
 
-test('a tag that only the journal says to take along is drift', async () => {
+test('a tag that only the journal adopts is drift', async () => {
   await using rig = await TransferRig.start();
   await rig.retag(`${OLD}/tools:1.0`, `${OLD}:forged`);
   const now = await rig.tagsBelow(OLD);
@@ -87,20 +64,11 @@ test('a tag that only the journal says to take along is drift', async () => {
   expect(await rig.tagsBelow(OLD)).toEqual(now);
 });
 
-test('rolled back, they are at the old path again', async () => {
+test('a rollback puts them back at the old path', async () => {
   await using rig = await TransferRig.start();
   await rig.retag(`${OLD}/tools:1.0`, `${OLD}:new`);
   const now = await rig.tagsBelow(OLD);
-  const kill = new AbortController();
-  const run = rig.apply({
-    adoptNewTags: true,
-    killed: kill.signal,
-    onEvent: (event) => {
-      if (event.type === 'step-started' && event.step === 'change-namespace')
-        kill.abort(new DOMException('killed', 'AbortError'));
-    },
-  });
-  await run.catch(() => undefined);
+  await rig.applyKilledAt('change-namespace', {adoptNewTags: true});
   expect(await rig.tagsBelow(OLD)).toEqual({});
   expect((await rig.rollback()).result).toBe('done');
   expect(await rig.tagsBelow(OLD)).toEqual(now);

@@ -18,7 +18,7 @@ function writesOf(rig: TransferRig): string[] {
   return seen;
 }
 
-test('a policy that goes by dates has tags pushed in their order, and all else before the first', async () => {
+test('for a policy that uses dates, tags are pushed in their order, after all other content', async () => {
   await using rig = await TransferRig.start({
     mode: 'metadata-db',
     donor: 'project',

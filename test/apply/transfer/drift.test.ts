@@ -54,15 +54,10 @@ test.each(['new', 'v1'])('%s, pushed while the images were pulled, is not delete
   expect(await rig.tagsBelow(OLD)).toEqual({...before, [`:${tag}`]: before['/tools:1.0']});
 });
 
-test('a tag that is pushed while the old path is emptied stays, also when that is taken back', async () => {
+test('a tag pushed while the old path is emptied is kept, also after a rollback', async () => {
   await using rig = await TransferRig.start();
   const before = await rig.tagsBelow(OLD);
-  let isPushed = false;
-  rig.onRequest = async ({method}) => {
-    if (isPushed || method !== 'DELETE') return;
-    isPushed = true;
-    await rig.retag(`${OLD}/tools:1.0`, `${OLD}:late`);
-  };
+  rig.retagAtFirstDelete(`${OLD}/tools:1.0`, `${OLD}:late`);
   const result = await rig.apply();
   expect(result).toMatchObject({result: 'drift', drift: [{tag: 'late', planned: null}]});
   expect((await rig.tagsBelow(OLD))[':late']).toBe(before['/tools:1.0']);
@@ -70,7 +65,7 @@ test('a tag that is pushed while the old path is emptied stays, also when that i
   expect(await rig.tagsBelow(OLD)).toEqual({...before, ':late': before['/tools:1.0']});
 });
 
-test('a tag that was pushed to the new path meanwhile stays, and all others come', async () => {
+test('a tag pushed to the new path meanwhile is kept, and all others are pushed', async () => {
   await using rig = await TransferRig.start();
   const before = await rig.tagsBelow(OLD);
   let isPushed = false;
@@ -85,7 +80,7 @@ test('a tag that was pushed to the new path meanwhile stays, and all others come
   expect(await rig.tagsBelow(NEW)).toEqual({...before, ':v1': before['/tools:1.0']});
 });
 
-test('a registry that became read-only refuses before anything is lost, and goes on later', async () => {
+test('a registry that becomes read-only stops the run before anything is lost; it resumes later', async () => {
   await using rig = await TransferRig.start();
   const before = await rig.tagsBelow(OLD);
   const {switches} = rig.sandbox;
@@ -130,14 +125,14 @@ test('a project that took the new path since planning is noticed before the firs
   expect(writesOf(rig)).toBe(before);
 });
 
-test('a project that somebody moved elsewhere is drift', async () => {
+test('a project that was moved elsewhere is drift', async () => {
   await using rig = await TransferRig.start({images: []});
   const {id} = rig.move.project;
   expect((await rig.api('PUT', `projects/${id}`, {body: {path: 'elsewhere'}})).status).toBe(200);
   await expect(rig.apply()).rejects.toMatchObject({code: 'DRIFT'});
 });
 
-test('a registry that keeps what it deletes is told of, with the reason', async () => {
+test('a registry that keeps deleted tags is reported, with the reason', async () => {
   await using rig = await TransferRig.start();
   const before = await rig.tagsBelow(OLD);
   rig.keepsTags = true;

@@ -61,7 +61,7 @@ describe.each(['directory', 'project'] as const)('with a %s as the donor, a jour
     expect(await rig.tagsBelow(NEW)).toEqual(before);
   });
 
-  test('that says that tags nobody planned are deleted changes nothing', async () => {
+  test('with deletions of unplanned tags changes nothing', async () => {
     await using rig = await TransferRig.start({donor});
     const before = await rig.tagsBelow(OLD);
     const [first] = deletions(rig);
@@ -125,7 +125,7 @@ test('a journal has no directory removed that this plan did not make', async () 
   expect([existsSync(join(outside, 'file')), existsSync(donor.path)]).toEqual([true, true]);
 });
 
-test('a journal has the images not pulled into a project of somebody else', async () => {
+test('a journal cannot redirect the images to another user’s project', async () => {
   await using rig = await TransferRig.start({donor: 'project'});
   const {donor, project} = rig.move;
   const namespace = (await rig.api('GET', 'groups/donors')).json as {id: number};

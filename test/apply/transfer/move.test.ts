@@ -68,7 +68,7 @@ test('GitLab moves the images itself where it can', async () => {
   expect(gaps(rig.sandbox.events.events)).toEqual([]);
 });
 
-test('a donor that is a directory goes when it is told to', async () => {
+test('a donor directory is removed on request', async () => {
   await using rig = await TransferRig.start({donor: 'directory'});
   await rig.apply();
   expect((await rig.apply({removesDonor: true})).result).toBe('done');
@@ -76,7 +76,7 @@ test('a donor that is a directory goes when it is told to', async () => {
   expect((await rig.compare('target')).differences).toEqual([]);
 });
 
-test('a donor project that was made for it goes when it is told to, its tags before it', async () => {
+test('a donor project that was created for it is removed on request, after its tags', async () => {
   await using rig = await TransferRig.start({donor: 'project'});
   expect((await rig.apply({removesDonor: true})).result).toBe('done');
   expect(await rig.tagsBelow('donors/parking')).toEqual({});

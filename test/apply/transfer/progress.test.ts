@@ -22,7 +22,7 @@ function whole({bytes, steps}: RunTally): object {
 }
 
 describe.each(['directory', 'project'] as const)('progress with a donor that is a %s', (donor) => {
-  test('comes to its end, however often it is killed on the way', async () => {
+  test('ends at 100 %, however often the run is killed', async () => {
     await using rig = await TransferRig.start({donor});
     for (const at of ['delete-old', 'change-namespace', 'push']) {
       const kill = new AbortController();
@@ -39,7 +39,7 @@ describe.each(['directory', 'project'] as const)('progress with a donor that is 
     expect(again).toMatchObject({...whole(again), travelled: 0});
   });
 
-  test('counts what is taken along on the way', async () => {
+  test('counts adopted tags', async () => {
     await using rig = await TransferRig.start({donor});
     let isPushed = false;
     rig.onRequest = async () => {

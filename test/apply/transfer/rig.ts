@@ -180,6 +180,17 @@ export class TransferRig implements AsyncDisposable {
     return this.#run(options, (context) => applyTransfer(this.plan, context, ends(options)));
   }
 
+  /** Applies the plan in a run that is killed when the step starts. */
+  async applyKilledAt(step: string, options: RunOptions = {}): Promise<void> {
+    const kill = new AbortController();
+    const onEvent = (event: RunEvent) => {
+      if (event.type === 'step-started' && event.step === step)
+        kill.abort(new DOMException('killed', 'AbortError'));
+    };
+    await this.apply({...options, killed: kill.signal, onEvent}).catch(() => undefined);
+    if (!kill.signal.aborted) throw new Error(`the run did not get to ${step}`);
+  }
+
   rollback(options: RunOptions = {}): Promise<RunResult> {
     return this.#run(options, (context) => rollbackTransfer(this.plan, context, ends(options)));
   }
@@ -217,6 +228,15 @@ export class TransferRig implements AsyncDisposable {
     const manifest = digest && (await manifests.get(source.path, digest));
     if (!manifest) throw new Error(`${from} is not there`);
     await manifests.put(target.path, manifest, target.tag);
+  }
+
+  /** Calls `retag` before the first deletion. */
+  retagAtFirstDelete(from: string, to: string): void {
+    this.onRequest = async ({method}) => {
+      if (method !== 'DELETE') return;
+      this.onRequest = undefined;
+      await this.retag(from, to);
+    };
   }
 
   /** Whether this step began last. */

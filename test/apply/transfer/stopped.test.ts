@@ -22,7 +22,7 @@ async function stoppedAt(rig: TransferRig, step: string) {
   return result;
 }
 
-describe('the first signal ends at once what only compares', () => {
+describe('the first signal ends a comparison immediately', () => {
   test.each(['pull', 'verify-donor', 'push', 'verify-target'])('%s', async (step) => {
     await using rig = await TransferRig.start({donor: 'project'});
     const before = await rig.tagsBelow(OLD);

@@ -63,7 +63,7 @@ describe('the examples', () => {
     });
   });
 
-  it('give each repository a project of its own', () => {
+  it('give each repository its own project', () => {
     const migration = example('project-per-repository.yaml');
     const found = map(migration, ['acme/web', 'acme/internal-x', 'acme/a/b']);
     expect(found.checks).toEqual([]);

@@ -246,7 +246,7 @@ describe('a wrong migration file', () => {
     ]);
   });
 
-  it('is told of with 40,000 unknown keys, the first of them', () => {
+  it('with 40,000 unknown keys is reported with the first of them', () => {
     const keys = Array.from({length: 40_000}, (_, n) => `k${n}: 1`);
     expect(problemsOf(file(...keys))).toHaveLength(100);
   });

@@ -3,6 +3,7 @@ import {readdirSync, readFileSync} from 'node:fs';
 import {describe, expect, it} from 'vitest';
 import {parse} from 'yaml';
 import {migrationJsonSchema} from '../../../src/plan/migration/schema.ts';
+import {undescribedFields} from '../../support/undescribed-fields.ts';
 
 const PLANS = new URL('../../../plans/', import.meta.url);
 const SCHEMA = new URL('migration.schema.json', PLANS);
@@ -30,20 +31,6 @@ describe('the published schema of migration files', () => {
   });
 
   it('describes every key', () => {
-    const silent: string[] = [];
-    const visit = (value: unknown, path: string) => {
-      if (typeof value !== 'object' || value === null) return;
-      for (const [key, child] of Object.entries(value)) {
-        if (key === 'properties') {
-          for (const [name, field] of Object.entries(
-            child as Record<string, {description?: string}>,
-          ))
-            if (!field.description) silent.push(`${path}.${name}`);
-        }
-        visit(child, `${path}.${key}`);
-      }
-    };
-    visit(migrationJsonSchema(), '');
-    expect(silent).toEqual([]);
+    expect(undescribedFields(migrationJsonSchema())).toEqual([]);
   });
 });

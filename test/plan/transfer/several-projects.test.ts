@@ -49,7 +49,7 @@ describe('a plan of several projects', () => {
     );
   });
 
-  it('says once what was found for all, and of which project the rest is', () => {
+  it('reports common findings once, and others with their project', () => {
     const codes = plan.checks.filter(({code}) => code === 'TOKEN_READY');
     expect(codes).toHaveLength(1);
     expect(codes[0]).not.toHaveProperty('project');
@@ -101,7 +101,7 @@ describe('projects that are in the way of each other', () => {
     ]);
   });
 
-  it('forbid the plan where one is the donor of another, or moves to where it is', () => {
+  it('forbid the plan if one is the donor of another, or moves to its path', () => {
     const donor = {
       donor: {kind: 'project', path: 'org/build/lib', id: 13, namespaceId: 3},
     } as const;

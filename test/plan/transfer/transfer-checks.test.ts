@@ -249,7 +249,7 @@ describe('the checks of a transfer', () => {
     }
   });
 
-  it('say what was proved where nothing is wrong', () => {
+  it('list the passed checks if nothing is wrong', () => {
     const {checks} = transferPlan(transferFacts());
     expect(checks.filter(({result}) => result === 'pass').map(({code}) => code)).toEqual([
       'PROJECT_READY',

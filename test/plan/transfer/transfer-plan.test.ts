@@ -6,6 +6,7 @@ import {
   FROM,
   HOST,
   repository,
+  STAGED,
   TO,
   transferFacts,
   transferPlan,
@@ -13,16 +14,6 @@ import {
 } from '../../support/transfer-facts.ts';
 
 const steps = (plan: ProjectMove) => plan.steps.map(({id}) => id);
-const STAGED = [
-  'pull',
-  'verify-donor',
-  'delete-old',
-  'change-namespace',
-  'retag',
-  'push',
-  'verify-target',
-  'remove-donor',
-];
 
 function copySet(plan: ProjectMove, kind: 'pull' | 'push'): CopySet {
   const step = plan.steps.find((one) => one.kind === kind);

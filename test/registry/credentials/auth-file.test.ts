@@ -92,7 +92,7 @@ test.each(['', ' \n', '{}', '{"auths": null, "credsStore": "", "HttpHeaders": {"
   },
 );
 
-test('a file that is not there is none; one that cannot be read is an error', async () => {
+test('an absent file is ignored; an unreadable one is an error', async () => {
   await using temp = await tempDirectory();
   await writeFile(temp.join('file'), '{}');
   expect(await readAuthFile(temp.join('none'))).toBeUndefined();

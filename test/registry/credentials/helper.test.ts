@@ -47,7 +47,7 @@ test.each([
   'echo "credentials not found in native keychain"; exit 1',
   'echo "credentials not found in native keychain" >&2; exit 1',
   answering('', ''),
-])('a helper that knows nothing gives nothing: %j', async (body) => {
+])('a helper without a login returns none: %j', async (body) => {
   expect(await ask(body)).toBeUndefined();
 });
 
@@ -85,7 +85,7 @@ test.each([
   expect(inspect(error)).not.toMatch(/hidden-word|known-word/);
 });
 
-test('the words of a failing helper are cut short', async () => {
+test('the message of a failing helper is truncated', async () => {
   const asked = ask('head -c 100000 /dev/zero | tr "\\0" x >&2; exit 1');
   const error = await asked.catch((thrown: unknown) => thrown as Error);
   expect((error as Error).message.length).toBeLessThan(500);

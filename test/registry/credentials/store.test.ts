@@ -147,7 +147,7 @@ describe('the variables of a side', () => {
     });
   });
 
-  test('go to the host that they name, and others are looked up as ever', async () => {
+  test('are sent to the host that they name; others are looked up as usual', async () => {
     await write('home/.docker/config.json', login('other.test', 'other'));
     const store = storeWith({...LOGIN, TRANSSHIP_SOURCE_HOST: 'r.test'});
     expect(await passwordOf(store, 'other.test')).toBe('other');

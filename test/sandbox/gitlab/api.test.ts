@@ -31,7 +31,7 @@ describe('with many tags', () => {
     tokens: SEED.tokens?.filter(({project}) => project !== 'org/build/empty') ?? [],
   };
 
-  test('lists come in pages, by number and by keyset', async () => {
+  test('lists have pages, by number and by keyset', async () => {
     await using rig = await startRig({seed});
     const tags = `${await firstImage(rig)}/tags`;
     const second = await rig.api('GET', `${tags}?page=2`);
@@ -48,7 +48,7 @@ describe('with many tags', () => {
     expect(page).toHaveLength(25);
   });
 
-  test('a bulk deletion spares latest and what is to be kept, once an hour', async () => {
+  test('a bulk deletion keeps latest and matching tags, and runs once an hour', async () => {
     let now = Date.parse('2026-01-01');
     await using rig = await startRig({seed, clock: () => now});
     const tags = `${await firstImage(rig)}/tags`;
@@ -64,7 +64,7 @@ describe('with many tags', () => {
   });
 });
 
-test('a cleanup policy deletes what is old, beyond the newest, and not kept', async () => {
+test('a cleanup policy deletes old tags, except the newest and matching ones', async () => {
   let now = Date.parse('2026-01-01');
   await using rig = await startRig({clock: () => now});
   const image = await firstImage(rig);
@@ -94,7 +94,7 @@ test('keyset pages need the database', async () => {
   expect((await rig.api('GET', tags)).json).toHaveLength(1);
 });
 
-test('a deletion goes on in the background, and may fail', async () => {
+test('a deletion runs in the background, and can fail', async () => {
   await using rig = await startRig({
     switches: {deletionDelayMs: 20, undeletable: new Set(['org/build/app/cr'])},
   });
@@ -111,7 +111,23 @@ test('a deletion goes on in the background, and may fail', async () => {
   expect((await rig.api('GET', `registry/repositories/${id}`)).status).toBe(404);
 });
 
-test('the details of a tag name the manifest and the config', async () => {
+test('without the database, the time of a tag is that of its image, which an index does not have', async () => {
+  const images = ['1.35', '1.35-amd64'].map((ref) => ({
+    name: 'cr',
+    layout: layoutDirectory('busybox'),
+    ref,
+  }));
+  const [app, ...others] = SEED.projects ?? [];
+  const projects = [{...app, path: 'org/build/app', images}, ...others];
+  await using rig = await startRig({mode: 'legacy', seed: {...SEED, projects}});
+  const tags = `${await firstImage(rig)}/tags`;
+  expect((await rig.api('GET', `${tags}/1.35-amd64`)).json).toMatchObject({
+    created_at: '2023-11-14T22:13:20.000Z',
+  });
+  expect((await rig.api('GET', `${tags}/1.35`)).status).toBe(404);
+});
+
+test('the details of a tag contain the digests of manifest and config', async () => {
   await using rig = await startRig({clock: () => 0});
   const tag = await rig.api('GET', `${await firstImage(rig)}/tags/v2.9.1`);
   expect(tag.json).toMatchObject({
@@ -122,7 +138,7 @@ test('the details of a tag name the manifest and the config', async () => {
   });
 });
 
-test('requests beyond the limit are answered with 429', async () => {
+test('requests above the limit are refused with 429', async () => {
   await using rig = await startRig({rateLimit: {requests: 2}, clock: () => 30_000});
   const answers = [];
   for (let count = 0; count < 3; count++) answers.push(await rig.api('GET', 'version'));
@@ -135,7 +151,7 @@ test('requests beyond the limit are answered with 429', async () => {
   ]);
 });
 
-test('a token tells its scopes, and a job has no such thing', async () => {
+test('an access token reports its scopes, that of a job does not', async () => {
   await using rig = await startRig();
   const self = await rig.api('GET', 'personal_access_tokens/self', {token: 'ada-registry'});
   expect(self.json).toMatchObject({scopes: ['read_registry', 'write_registry']});
@@ -148,7 +164,7 @@ test('a token tells its scopes, and a job has no such thing', async () => {
   expect(scoped).toMatchObject({status: 403, json: {error: 'insufficient_scope'}});
 });
 
-test('settings are kept, a switched-off registry is closed', async () => {
+test('settings are stored, and a disabled registry gives no access', async () => {
   await using rig = await startRig();
   const body = {
     container_expiration_policy_attributes: {enabled: true, keep_n: 5},
@@ -164,7 +180,7 @@ test('settings are kept, a switched-off registry is closed', async () => {
   expect((await rig.registryToken('x:ada-api', scope)).granted).toEqual([]);
 });
 
-test('projects may be moved to groups that the caller maintains', async () => {
+test('transfer locations are groups of which the caller is a maintainer', async () => {
   await using rig = await startRig();
   const found = await rig.api('GET', 'projects/org%2Fbuild%2Fapp/transfer_locations?search=build');
   expect(found.json).toMatchObject([{full_path: 'new_org/build'}]);
@@ -178,7 +194,7 @@ test('projects may be moved to groups that the caller maintains', async () => {
   expect((await rig.api('GET', 'groups/org/registry/repositories')).json).toHaveLength(1);
 });
 
-test('running pipelines can be seen', async () => {
+test('running pipelines are listed', async () => {
   const [app, ...others] = SEED.projects ?? [];
   const projects = [{...app, path: 'org/build/app', pipelines: 2}, ...others];
   await using rig = await startRig({seed: {...SEED, projects}});
@@ -187,7 +203,7 @@ test('running pipelines can be seen', async () => {
   expect((await rig.api('GET', `${pipelines}?status=failed`)).json).toEqual([]);
 });
 
-test('the seed that comes along has the project of GitLab’s example', async () => {
+test('the seed in plans/ contains the project of GitLab’s example', async () => {
   const file = fileURLToPath(new URL('../../../plans/sandbox.yaml', import.meta.url));
   await using sandbox = await startGitLabSandbox({seed: await readSeed(file)});
   const answer = await fetch(
@@ -199,7 +215,7 @@ test('the seed that comes along has the project of GitLab’s example', async ()
   ]);
 });
 
-test('a seed that cannot be is an error that names the place', async () => {
+test('the error for an invalid seed contains the field', async () => {
   const file = fileURLToPath(new URL('../../../plans/sandbox.yaml', import.meta.url));
   const seed = parse(await readFile(file, 'utf8')) as object;
   expect(() => parseSeed({...seed, groups: [{path: 'x', members: {ada: 'king'}}]})).toThrow(

@@ -63,7 +63,7 @@ test.each(['memory', 'directory'] as const)(
   },
 );
 
-test('GitLab tells of success though the registry did not move', async () => {
+test('GitLab reports success although the registry did not move the images', async () => {
   await using rig = await startRig({switches: {nativeMove: 'lost'}});
   expect((await rig.api('PUT', PROJECT, {body: {path: 'moved'}})).status).toBe(200);
   expect(await listTags(rig, 'org/build/moved/cr')).toEqual([]);
@@ -104,7 +104,7 @@ test.each([
   expect((await rig.api('PUT', `${PROJECT}/transfer`, {token, body})).status).toBe(status);
 });
 
-test('the name that a project would have elsewhere may be taken', async () => {
+test('a transfer is refused if the path is taken, for npm packages, and for an archived project', async () => {
   const seed = {
     users: [{name: 'ada'}],
     groups: [
@@ -127,7 +127,7 @@ test('the name that a project would have elsewhere may be taken', async () => {
   expect((await transfer('old')).status).toBe(403);
 });
 
-test('a record without tags keeps a group, and no project', async () => {
+test('a record without tags blocks a group, but not a project', async () => {
   await using rig = await startRig();
   const body = {group_id: undefined};
   const asked = await rig.registryToken('x:ada-api', 'repository:org/build/empty/x:push');
@@ -151,7 +151,36 @@ test('a record without tags keeps a group, and no project', async () => {
   expect((await rig.api('GET', 'projects/org%2Fbuild%2Fapp')).status).toBe(301);
 });
 
-test('the log tells when an image was held by no tag', async () => {
+test.each([
+  ['org/build', 'org', 'Group is already associated to the parent group.'],
+  ['org', undefined, 'Group is already a root group.'],
+  ['org', 'org/build', 'Cannot transfer group to one of its subgroup.'],
+  ['org', 'other', "You don't have enough permissions."],
+  [
+    'org/build',
+    'new_org',
+    'The parent group already has a subgroup or a project with the same path.',
+  ],
+])('the group %s cannot be transferred to %s', async (path, parent, why) => {
+  const members = {ada: 'owner' as const};
+  const paths = ['org', 'org/build', 'new_org', 'new_org/build'];
+  const seed = {
+    users: [{name: 'ada'}, {name: 'eve'}],
+    groups: [
+      ...paths.map((one) => ({path: one, members})),
+      {path: 'other', visibility: 'public' as const, members: {eve: 'owner' as const}},
+    ],
+    tokens: [{value: 'ada-api', user: 'ada', scopes: ['api']}],
+  };
+  await using rig = await startRig({seed});
+  const id = async (group: string) =>
+    ((await rig.api('GET', `groups/${encodeURIComponent(group)}`)).json as {id: number}).id;
+  const body = parent === undefined ? {} : {group_id: await id(parent)};
+  const refused = await rig.api('POST', `groups/${await id(path)}/transfer`, {body});
+  expect([refused.status, refused.json]).toEqual([400, {message: `Transfer failed: ${why}`}]);
+});
+
+test('the log shows when no tag referred to an image', async () => {
   await using rig = await startRig();
   const image = `docker://${rig.host}/org/build/app/cr`;
   await rig.skopeo(['copy', '--all', `${image}:v2.9.1`, `${image}:kept`]);
@@ -163,7 +192,7 @@ test('the log tells when an image was held by no tag', async () => {
   expect(gaps(rig.sandbox.events.events)).toMatchObject([{from, to: undefined}]);
 });
 
-test('an image that comes back closes its gap', () => {
+test('a new tag ends the gap of an image', () => {
   const event = {seq: 0, at: 0, by: 'x', repository: 'a/b', digest: 'sha256:1'};
   const log = [
     {...event, kind: 'manifest-pushed' as const, tag: 'v1', seq: 1},

@@ -4,7 +4,7 @@ import {type Rig, startRig} from './rig.ts';
 
 const CR = 'org/build/app/cr';
 
-/** A request of the registry with a token for all that the credentials give. */
+/** A request to the registry with a token for all permissions of the credentials. */
 async function ask(
   rig: Rig,
   method: string,
@@ -23,7 +23,7 @@ async function ask(
   });
 }
 
-describe('who gets which token', () => {
+describe('the permissions in a token', () => {
   const all = `repository:${CR}:pull,push,delete`;
   test.each([
     ['x:ada-api', [`${CR}:pull,push,delete`]],
@@ -40,21 +40,21 @@ describe('who gets which token', () => {
     expect(await rig.registryToken(credentials, all)).toMatchObject({status: 200, granted});
   });
 
-  test('a job writes to its own project alone', async () => {
+  test('a job can write only to its own project', async () => {
     await using rig = await startRig();
     const other = 'org/build/empty';
     const asked = rig.registryToken('gitlab-ci-token:app-job', `repository:${other}:pull,push`);
     expect((await asked).granted).toEqual([`${other}:pull`]);
   });
 
-  test('wrong credentials, old tokens and nobody are told so', async () => {
+  test('wrong credentials, expired tokens and anonymous clients are refused', async () => {
     await using rig = await startRig();
     expect((await rig.registryToken('ada:wrong', all)).status).toBe(401);
     expect((await rig.registryToken('x:ada-old', all)).status).toBe(401);
     expect((await rig.registryToken(undefined, all)).status).toBe(403);
   });
 
-  test('what is unknown, too deep or not a name is left out; several fit in one token', async () => {
+  test('unknown, too deep and invalid paths are left out of a token for several', async () => {
     await using rig = await startRig();
     const asked = await rig.registryToken(
       'x:ada-api',
@@ -72,7 +72,7 @@ describe('who gets which token', () => {
   });
 });
 
-describe('what kind of registry it is can be seen by those who are let in', () => {
+describe('authenticated clients can see the kind of registry', () => {
   test.each(['legacy', 'metadata-db'] as const)('%s', async (mode) => {
     await using rig = await startRig({mode});
     const base = await ask(rig, 'GET', 'v2/');
@@ -90,7 +90,7 @@ describe('what kind of registry it is can be seen by those who are let in', () =
   });
 });
 
-test('the list of tags with digests comes page by page, and wants its last slash', async () => {
+test('the list of tags with digests has pages, and needs its final slash', async () => {
   await using rig = await startRig();
   const root = json(await ask(rig, 'GET', `v2/${CR}/manifests/v2.9.1`)) as object;
   const copy = `docker://${rig.host}/${CR}`;
@@ -109,8 +109,8 @@ async function addRule(rig: Rig, kind: 'tag' | 'repository', body: object) {
   return rig.api('POST', `projects/org%2Fbuild%2Fapp/registry/protection/${kind}/rules`, {body});
 }
 
-describe('rules keep tags', () => {
-  test('a protected tag is told as 401 with a code of its own', async () => {
+describe('protection rules', () => {
+  test('refuse changes of a protected tag with 401 and a specific code', async () => {
     await using rig = await startRig();
     const levels = {
       minimum_access_level_for_push: 'maintainer',
@@ -130,7 +130,7 @@ describe('rules keep tags', () => {
     expect((await ask(rig, 'DELETE', path)).status).toBe(202);
   });
 
-  test('an immutable tag stays, for everybody', async () => {
+  test('refuse all changes of an immutable tag', async () => {
     await using rig = await startRig();
     await addRule(rig, 'tag', {tag_name_pattern: 'v2*'});
     const path = `v2/${CR}/manifests/v2.9.1`;
@@ -144,11 +144,14 @@ describe('rules keep tags', () => {
     expect([byDigest.status, codes(byDigest)]).toEqual([401, ['PROTECTED_MANIFEST']]);
   });
 
-  test('a protected path gives no token to those below', async () => {
+  test('refuse a token for push to a protected path', async () => {
     await using rig = await startRig();
     const rule = {repository_path_pattern: `${CR}*`, minimum_access_level_for_push: 'owner'};
     expect((await addRule(rig, 'repository', rule)).status).toBe(201);
-    expect((await addRule(rig, 'repository', rule)).status).toBe(422);
+    expect(await addRule(rig, 'repository', rule)).toMatchObject({
+      status: 422,
+      json: {message: {error: ['Repository path pattern has already been taken']}},
+    });
     const asked = await rig.registryToken('x:dev-api', `repository:${CR}:push`);
     expect([asked.status, JSON.stringify(asked.errors)]).toEqual([
       403,
@@ -157,7 +160,7 @@ describe('rules keep tags', () => {
   });
 });
 
-test('with its database the registry takes known media types only', async () => {
+test('with its database, the registry accepts only known media types', async () => {
   for (const [mode, status] of [
     ['metadata-db', 400],
     ['legacy', 201],
@@ -173,6 +176,18 @@ test('with its database the registry takes known media types only', async () => 
       status === 400,
     ]);
   }
+});
+
+test('a project has at most five tag rules, and only with the database', async () => {
+  await using rig = await startRig();
+  const add = (name: string) => addRule(rig, 'tag', {tag_name_pattern: name});
+  for (const name of ['a', 'b', 'c', 'd', 'e']) expect((await add(name)).status).toBe(201);
+  expect(await add('f')).toMatchObject({
+    status: 422,
+    json: {message: 'Maximum number of protection rules have been reached.'},
+  });
+  await using legacy = await startRig({mode: 'legacy'});
+  expect(await addRule(legacy, 'tag', {tag_name_pattern: 'a'})).toMatchObject({status: 422});
 });
 
 test('a read-only registry refuses every write', async () => {

@@ -23,7 +23,7 @@ export const SEED: SeedInput = {
   projects: [
     {
       path: 'org/build/app',
-      images: [{name: 'cr', layout: layoutDirectory('busybox'), tag: 'v2.9.1'}],
+      images: [{name: 'cr', layout: layoutDirectory('busybox'), ref: '1.35-amd64', tag: 'v2.9.1'}],
     },
     {path: 'org/build/empty'},
   ],
@@ -52,7 +52,7 @@ export type RigOptions = Omit<GitLabSandboxOptions, 'seed'> & {readonly seed?: S
 
 export type Rig = Awaited<ReturnType<typeof startRig>>;
 
-/** A sandbox with other people's clients for it. */
+/** A sandbox, with independent clients. */
 export async function startRig({seed = SEED, ...options}: RigOptions = {}) {
   const sandbox = await startGitLabSandbox({
     ...options,
@@ -64,9 +64,9 @@ export async function startRig({seed = SEED, ...options}: RigOptions = {}) {
     sandbox,
     host,
     url,
-    /** The GitLab client of somebody else. */
+    /** An independent GitLab client. */
     client: (token = 'ada-api') => new Gitlab({host: url, token}),
-    /** A request of the REST API, as plain as can be. */
+    /** A request to the REST API. */
     api: async (
       method: string,
       path: string,
@@ -85,7 +85,7 @@ export async function startRig({seed = SEED, ...options}: RigOptions = {}) {
       const text = await answer.text();
       return {status: answer.status, headers: answer.headers, text, json: jsonOf(text)};
     },
-    /** The token of the registry for these scopes, and what it grants. */
+    /** A token of the registry for these scopes, and the permissions in it. */
     registryToken: async (credentials: string | undefined, ...scopes: readonly string[]) => {
       const query = new URLSearchParams({service: 'container_registry'});
       for (const scope of scopes) query.append('scope', scope);
@@ -99,7 +99,7 @@ export async function startRig({seed = SEED, ...options}: RigOptions = {}) {
       const granted = access.map(({name, actions}) => `${name}:${actions.join(',')}`);
       return {status: answer.status, token, granted, errors};
     },
-    /** skopeo, signed in. */
+    /** skopeo with credentials. */
     skopeo: (args: readonly string[], credentials = 'ada:ada-api') => {
       const [command = '', ...rest] = args;
       const flags =
@@ -118,7 +118,7 @@ export async function startRig({seed = SEED, ...options}: RigOptions = {}) {
 }
 
 interface ApiOptions {
-  /** Empty: none. */
+  /** Empty: without a token. */
   readonly token?: string;
   readonly body?: object;
   readonly headers?: Readonly<Record<string, string>>;

@@ -22,21 +22,23 @@ function seedOf(project: object) {
   return {...SEED, projects: [{...app, path: 'org/build/app', ...project}, ...others]};
 }
 
-describe('with its database the registry looks at what belongs together', () => {
-  test('a manifest of an index stays', async () => {
-    const images = [{name: 'cr', layout: layoutDirectory('attested'), tag: 'v2.9.1'}];
+describe('with its database, the registry keeps references valid', () => {
+  test('a manifest that an index lists cannot be deleted', async () => {
+    const images = [{name: 'cr', layout: layoutDirectory('attested'), ref: '1.0', tag: 'v2.9.1'}];
     await using rig = await startRig({seed: seedOf({images})});
-    const index = json(await withToken(rig, 'GET', 'manifests/v2.9.1')) as {
-      manifests: {digest: string}[];
-    };
+    const read = await withToken(rig, 'GET', 'manifests/v2.9.1');
+    const index = json(read) as {manifests: {digest: string}[]};
     const child = `manifests/${index.manifests[0]?.digest}`;
     const refused = await withToken(rig, 'DELETE', child);
     expect([refused.status, codes(refused)]).toEqual([409, ['MANIFEST_REFERENCED']]);
+    // Without a tag, the index is still there.
     await withToken(rig, 'DELETE', 'manifests/v2.9.1');
+    expect((await withToken(rig, 'DELETE', child)).status).toBe(409);
+    await withToken(rig, 'DELETE', `manifests/${sha256(read.body)}`);
     expect((await withToken(rig, 'DELETE', child)).status).toBe(202);
   });
 
-  test('a subject comes before what refers to it', async () => {
+  test('a manifest can be pushed only after its subject', async () => {
     await using rig = await startRig();
     const read = await withToken(rig, 'GET', 'manifests/v2.9.1');
     const image = JSON.parse(read.body.toString()) as object;
@@ -50,11 +52,11 @@ describe('with its database the registry looks at what belongs together', () => 
   });
 });
 
-test('images at the new path are in the way', async () => {
+test('a project is not renamed to a path that has images', async () => {
   await using rig = await startRig();
   const image = (path: string) => `docker://${rig.host}/org/build/${path}`;
   await rig.skopeo(['copy', '--all', image('app/cr:v2.9.1'), image('empty/cr:v2.9.1')]);
-  // Without the record nobody sees the images; they are there all the same.
+  // The images stay at their path, where no project shows them.
   await rig.api('PUT', 'projects/org%2Fbuild%2Fempty', {
     body: {container_registry_access_level: 'disabled'},
   });
@@ -67,7 +69,7 @@ test('images at the new path are in the way', async () => {
   expect(rig.sandbox.events.events.at(-1)).toMatchObject({why: 'Name Taken'});
 });
 
-test('a project with images is deleted only where they can be renamed', async () => {
+test('a project with images can be deleted only if the registry can rename them', async () => {
   for (const [mode, status, words] of [
     ['legacy', 400, 'Cannot rename project because it contains container registry tags!'],
     ['metadata-db', 202, '202 Accepted'],
@@ -78,7 +80,7 @@ test('a project with images is deleted only where they can be renamed', async ()
   }
 });
 
-test('a group does not see the repositories of a registry that is off', async () => {
+test('a group does not list the repositories of a disabled registry', async () => {
   await using rig = await startRig({seed: seedOf({registry: 'disabled'})});
   expect((await rig.api('POST', 'groups/org%2Fbuild/transfer', {body: {}})).status).toBe(201);
 });
@@ -89,14 +91,14 @@ test('an archived project is read-only', async () => {
   expect(asked.granted).toEqual([`${CR}:pull`]);
 });
 
-test('every action at once is for those who maintain the project', async () => {
+test('the action * requires a maintainer', async () => {
   await using rig = await startRig();
   const granted = async (secret: string) =>
     (await rig.registryToken(`x:${secret}`, `repository:${CR}:*`)).granted;
   expect([await granted('ada-api'), await granted('dev-api')]).toEqual([[`${CR}:*`], []]);
 });
 
-test('the token of a job goes with its name', async () => {
+test('the token of a job requires its user name', async () => {
   await using rig = await startRig();
   expect((await rig.registryToken('ada:app-job', `repository:${CR}:pull`)).status).toBe(401);
   expect((await rig.registryToken('ada:app-deploy', `repository:${CR}:pull`)).status).toBe(401);

@@ -5,21 +5,21 @@ import type {Fault} from './fault.ts';
 
 type Next = () => Promise<Reply>;
 
-/** What the faults that struck so far mean for later requests. */
-export interface Aftermath {
+/** The consequences of earlier faults for later requests. */
+export interface FaultState {
   readonly gates: Gates;
-  /** Uploads that are gone, by id. */
+  /** Ids of lost uploads. */
   readonly lostUploads: Set<string>;
-  /** Links that redirects gave out; true: it works. */
+  /** Links in redirects; false: expired. */
   readonly links: Map<string, boolean>;
 }
 
-/** Lets one fault strike one exchange. */
-export async function strike(
+/** Applies a fault to an exchange. */
+export async function inject(
   fault: Fault,
   exchange: Exchange,
   next: Next,
-  aftermath: Aftermath,
+  state: FaultState,
 ): Promise<Reply> {
   switch (fault.kind) {
     case 'reset':
@@ -36,7 +36,7 @@ export async function strike(
     case 'flip-bit':
       return withBody(await next(), (body) => flipped(body, fault.at));
     case 'stall': {
-      const wait = () => aftermath.gates.wait(fault.gate, exchange.signal);
+      const wait = () => state.gates.wait(fault.gate, exchange.signal);
       if (fault.body === 'answer')
         return withBody(await next(), (body) => marked(body, fault.after, wait));
       exchange.body = marked(exchange.body, fault.after, wait);
@@ -50,10 +50,10 @@ export async function strike(
       else await readSome(exchange.body, Number.POSITIVE_INFINITY);
       return bytesReply(fault.status, Buffer.from(fault.text), fault.headers);
     case 'lose-upload':
-      return loseUpload(exchange, aftermath);
+      return loseUpload(exchange, state);
     case 'refuse-digest':
       await readSome(exchange.body, Number.POSITIVE_INFINITY);
-      loseUpload(exchange, aftermath);
+      loseUpload(exchange, state);
       return error(400, 'DIGEST_INVALID');
     case 'wrong-offset':
       return withOffset(await next(), fault.by);
@@ -63,13 +63,13 @@ export async function strike(
     case 'https-location':
       return withHttps(await next(), exchange);
     case 'redirect':
-      return redirect(exchange, !fault.expired, aftermath);
+      return redirect(exchange, !fault.expired, state);
     case 'claim-present':
       return {status: 200, headers: {'content-length': '1'}};
   }
 }
 
-/** The parameter by which a redirect's link is known again. */
+/** The query parameter that identifies the link of a redirect. */
 export const LINK_PARAMETER = 'fault-link';
 
 export function uploadUnknown(): Reply {
@@ -96,7 +96,7 @@ function error(status: number, code: string, headers: Reply['headers'] = {}): Re
   return jsonReply(status, {errors: [{code, message: 'refused by a fault'}]}, headers);
 }
 
-function loseUpload({route}: Exchange, {lostUploads}: Aftermath): Reply {
+function loseUpload({route}: Exchange, {lostUploads}: FaultState): Reply {
   if (route.kind === 'upload') lostUploads.add(route.id);
   return uploadUnknown();
 }
@@ -128,7 +128,7 @@ function withHttps(reply: Reply, {origin}: Exchange): Reply {
   return {...reply, headers: {...reply.headers, location: url.href}};
 }
 
-function redirect(exchange: Exchange, works: boolean, {links}: Aftermath): Reply {
+function redirect(exchange: Exchange, works: boolean, {links}: FaultState): Reply {
   const link = randomUUID();
   links.set(link, works);
   // Another name of the same server is another origin.
@@ -140,7 +140,7 @@ function redirect(exchange: Exchange, works: boolean, {links}: Aftermath): Reply
 
 type Body = AsyncIterable<Uint8Array>;
 
-/** Passes so many bytes on, then does `atMark` and passes on the rest. */
+/** Passes on `after` bytes, then calls `atMark` and passes on the rest. */
 async function* marked(
   body: Body,
   after: number,
@@ -161,7 +161,7 @@ async function* marked(
   }
 }
 
-/** Passes so many bytes on and then fails; so does a body that is shorter. */
+/** Passes on `after` bytes, or a shorter body, then fails. */
 async function* cut(body: Body, after: number): AsyncGenerator<Uint8Array> {
   yield* marked(body, after, () => Promise.reject(new Error('cut by a fault')));
   throw new Error('cut by a fault');
@@ -183,7 +183,7 @@ async function* flipped(body: Body, at: number): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** Reads so many bytes of a body, or all where it is shorter, and leaves the rest. */
+/** Reads `bytes` bytes of a body, or a shorter body to its end, and leaves the rest. */
 async function readSome(body: Body, bytes: number): Promise<void> {
   if (bytes === 0) return;
   let left = bytes;
