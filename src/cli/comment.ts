@@ -1,5 +1,5 @@
 import {basename} from 'node:path';
-import {hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
+import {addressOf, hasOwnToken, hostTokenVariable, parseGitLabUrl} from '../gitlab/connection.ts';
 import type {MergeRequest} from '../gitlab/merge-request-notes.ts';
 import {TransshipError} from '../model/error.ts';
 import {errorData} from '../model/event.ts';
@@ -71,13 +71,20 @@ function mergeRequestOf(env: Io['env']): MergeRequest & {readonly url: URL} {
  * @throws TransshipError HOST_NOT_NAMED
  */
 function throwUnlessNamed(url: URL, {gitlab, tokenFile}: Flags, env: Io['env']): void {
-  if (gitlab === undefined && tokenFile === undefined && env[hostTokenVariable(url)]) return;
-  const named = gitlab || namedGitLab(env) || url.href;
-  if (parseGitLabUrl(named).origin === url.origin) return;
+  if (!gitlab && tokenFile === undefined && hasOwnToken(url, env)) return;
+  const address = addressOf(url);
+  const tokenIsFor = addressOf(parseGitLabUrl(gitlab || namedGitLab(env) || address));
+  if (tokenIsFor === address) return;
   throw new TransshipError(
     'HOST_NOT_NAMED',
-    `the token is for ${parseGitLabUrl(named).origin}, and the merge request is at ${url.origin}`,
-    {side: 'local', hint: `set ${hostTokenVariable(url)} to a token of ${url.origin}`},
+    `the token is for ${tokenIsFor}, and the merge request is at ${address}`,
+    {
+      side: 'local',
+      hint:
+        url.pathname === '/'
+          ? `set ${hostTokenVariable(url)} to a token of ${address}`
+          : `to send the token there, add --gitlab ${address}`,
+    },
   );
 }
 

@@ -14,7 +14,7 @@ import {shardOfPlan} from '../plan/shards.ts';
 import {DEFAULT_CHUNK} from '../relay/chunk-size.ts';
 import {plannedNamespaces} from './gitlab-access.ts';
 import {redactTexts} from './redaction.ts';
-import type {Session} from './session.ts';
+import {announceRegistries, type Session} from './session.ts';
 
 /** How a plan is applied. */
 export interface ApplyOptions {
@@ -76,6 +76,7 @@ async function applied(
   const {shard, phase, journal: file, isFresh = false} = options;
   const plan = partOf(whole, shard, phase);
   throwIfForbidden(plan);
+  announceRegistries(session, whole);
   if (!(await mayDelete(plan, options))) {
     const none = notBegun(plan, undefined);
     reportEnd(none, report);

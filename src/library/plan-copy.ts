@@ -59,6 +59,17 @@ export async function planRoutes(
   const {since, archiveSize, to, from, readPlatforms = false} = request;
   const isByArchive = to !== undefined || from !== undefined;
   const prune = isByArchive ? undefined : pruneWish(migration, since);
+  const {credentials} = session;
+  if (from === undefined)
+    credentials.announce(
+      'source',
+      migration.routes.map(({source}) => source.registry),
+    );
+  if (to === undefined)
+    credentials.announce(
+      'destination',
+      migration.routes.flatMap((route) => route.to.map(({root}) => root.registry)),
+    );
   const wish = await readMigrationWish(migration, request, session);
   const destinations = wish.routes.map(({destination}) => destination.repository);
   const asked = {

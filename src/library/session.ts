@@ -14,6 +14,7 @@ import {clipped, isInterrupted, TransshipError} from '../model/error.ts';
 import {type Report, retryEvent, type RunEvent} from '../model/event.ts';
 import type {SeenManifest} from '../model/manifest.ts';
 import {LIMIT_FLAGS, type LimitCode} from '../model/outcome.ts';
+import {parsePlace} from '../model/place.ts';
 import type {CopyPlan} from '../model/plan.ts';
 import type {Call} from '../model/port.ts';
 import {BlobLocations} from '../places/blob-locations.ts';
@@ -278,6 +279,20 @@ function openCredentials(
     ...(mayHaveLogin ? {mayHaveLogin} : {}),
     ...(authFile === undefined ? {} : {authFile}),
   });
+}
+
+/** Names the registries of a plan, before any of them is asked. */
+export function announceRegistries({credentials}: Session, {routes}: CopyPlan): void {
+  for (const [side, of] of [
+    ['source', 'from'],
+    ['destination', 'to'],
+  ] as const) {
+    const places = routes.map((route) => parsePlace(route[of]));
+    credentials.announce(
+      side,
+      places.flatMap((place) => (place.transport === 'docker' ? [place.reference.registry] : [])),
+    );
+  }
 }
 
 /** What is kept on this machine for later sessions. */

@@ -8,7 +8,7 @@ import type {CopyPlan} from '../model/plan.ts';
 import {shardOfPlan} from '../plan/shards.ts';
 import {settingsOf} from './apply-plan.ts';
 import {redactTexts} from './redaction.ts';
-import type {Session} from './session.ts';
+import {announceRegistries, type Session} from './session.ts';
 
 /** How a plan is compared with its destination. */
 export interface VerifyOptions {
@@ -44,6 +44,7 @@ async function verified(
   plan: CopyPlan,
   {read, repair}: VerifyOptions,
 ): Promise<VerifyResult> {
+  announceRegistries(session, plan);
   const {places: repositories, report, reading: call, interruption, retry} = session;
   const compare = async (): Promise<VerifyResult> => {
     const proof = read === true ? byRehashing({plan: plan.id, retry, report}) : undefined;

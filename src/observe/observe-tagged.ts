@@ -8,7 +8,7 @@ import type {Call, RepositoryReader, RepositoryWriter, TagDeletion} from '../mod
 import {isTag, type Tag} from '../model/reference.ts';
 import {mapAtOnce} from './at-once.ts';
 import type {SourceInventory} from './inventory.ts';
-import {MANIFEST_NESTING_LIMIT} from './manifest-limits.ts';
+import {MANIFEST_NESTING_LIMIT, TotalLimit} from './manifest-limits.ts';
 import {FIRST_AT_ONCE, paceAfter} from './manifest-reader.ts';
 import {OBSERVE_CONCURRENCY} from './observe-source.ts';
 
@@ -92,6 +92,8 @@ function deletesNothing({name}: RepositoryWriter): TransshipError {
  * all indexes, and of all that is below each tag, together.
  */
 const LIMITS = {contents: 300_000, listed: 1_000_000};
+const TOO_MANY =
+  'its indexes are endless or exceed the limits; delete some of its tags by a cleanup policy of the registry first';
 
 /** A manifest that an index lists. */
 interface Child {
@@ -110,18 +112,22 @@ class IndexReader {
   readonly #children = new Map<Digest, Promise<readonly Child[]>>();
   /** Many indexes may list the same manifests. */
   readonly #known = new Map<Digest, Child>();
+  readonly #total: TotalLimit;
   /** Entries of the lists that are kept. */
   #listed = 0;
 
   constructor(repository: RepositoryReader, seen: ReadonlyMap<Digest, SeenManifest>) {
     this.#repository = repository;
     this.#seen = seen;
+    this.#total = new TotalLimit({name: repository.name, side: 'source', hint: TOO_MANY});
   }
 
   /**
    * The manifests below an index, level by level. Levels below the limit are ignored, since no copy would include them.
+   * @throws TransshipError RESPONSE_INVALID beyond the limits of the repository
    */
   async below(root: Digest, call: Call): Promise<ReadonlySet<Digest>> {
+    this.#total.image();
     const found = new Set<Digest>();
     let level = [root];
     for (let depth = 0; level.length > 0 && depth < MANIFEST_NESTING_LIMIT; depth++) {
@@ -147,7 +153,7 @@ class IndexReader {
     throw new TransshipError(
       'RESPONSE_INVALID',
       `${this.#repository.name} has indexes that list too many manifests`,
-      {side: 'source', hint: 'delete the tags of its largest indexes by hand first'},
+      {side: 'source', hint: TOO_MANY},
     );
   }
 
@@ -158,8 +164,11 @@ class IndexReader {
   }
 
   async #read(index: Digest, call: Call): Promise<readonly Child[]> {
-    const manifest = this.#seen.get(index) ?? (await this.#repository.getManifest(index, call));
+    this.#total.throwIfBeyond();
+    const seen = this.#seen.get(index);
+    const manifest = seen ?? (await this.#repository.getManifest(index, call));
     if (manifest === undefined) return [];
+    if (seen === undefined) this.#total.add(manifest.descriptor.size);
     paceAfter(manifest.descriptor.size, this.#queue, OBSERVE_CONCURRENCY);
     const children = new Set(childManifests(manifest.view).map((child) => this.#child(child)));
     this.#count(children.size);

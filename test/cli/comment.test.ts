@@ -141,6 +141,14 @@ describe('show --comment', () => {
     expect(await notes()).toHaveLength(1);
   });
 
+  test('sends no token to another path of the host that it is for', async () => {
+    const file = await plan('acme');
+    gitlab.log.clear();
+    const run = await comment(file, {...job(), CI_API_V4_URL: `${gitlab.url}/other/api/v4`});
+    expect(run).toMatchObject({code: 0, stderr: expect.stringContaining('HOST_NOT_NAMED')});
+    expect(gitlab.log.entries).toEqual([]);
+  });
+
   test('escapes a name that would end the mark', async () => {
     const file = await plan('a--> @ada');
     await comment(file);

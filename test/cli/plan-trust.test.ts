@@ -308,6 +308,39 @@ describe('a plan counts as made elsewhere', () => {
   });
 });
 
+test.each(['plan', 'apply'])(
+  'of several registries, none gets a login of variables without a host: %s',
+  async (command) => {
+    await using other = await startHttpServer((_request, response) =>
+      sendError(response, 401, 'UNAUTHORIZED', {'www-authenticate': 'Basic realm="r"'}),
+    );
+    await using one = await startSandbox();
+    await using two = await startSandbox();
+    await using target = await startSandbox();
+    const file = temp.join('m.plan.json');
+    const migration = async (...hosts: readonly string[]) => {
+      const routes = hosts.map((host, at) => `{from: ${host}/a${at}, to: ${target.host}/x/a${at}}`);
+      await writeFile(temp.join('m.yaml'), `version: 1\nroutes: [${routes.join(', ')}]\n`);
+      return ['plan', temp.join('m.yaml'), '--out', file];
+    };
+    const env = {TRANSSHIP_SOURCE_USERNAME: 'ada', TRANSSHIP_SOURCE_PASSWORD: 'secret-1'};
+    if (command !== 'plan') {
+      for (const [at, {host}] of [one, two].entries())
+        await transship(['copy', IMAGE, `${host}/a${at}:v1`]);
+      await transship(await migration(one.host, two.host));
+      await edit(file, (text) =>
+        text.replaceAll(one.host, stranger.host).replaceAll(two.host, other.host),
+      );
+    }
+    const args = command === 'plan' ? await migration(stranger.host, other.host) : [command, file];
+    const run = await transship(args, {env, ask: () => Promise.resolve(true)});
+    expect(toldError(run)).toMatchObject({code: 'CREDENTIALS_INVALID', exit: 64});
+    expect(
+      [...shown(), ...other.requests.map(({headers}) => headers.authorization ?? '')].join(''),
+    ).toBe('');
+  },
+);
+
 describe('the files of a plan from another machine', () => {
   test.each(['oci', 'oci-archive'])('have to be named: %s', async (transport) => {
     const [file, to] = [temp.join('app.plan.json'), temp.join('out', 'x')];

@@ -171,9 +171,15 @@ const CLAIMS: Readonly<Record<string, (scene: Scene) => string>> = {
   'folders and projects made': ({plan}) =>
     lines(
       RUN(plan),
-      {type: 'made', what: 'folder', place: '/'},
-      {type: 'made', what: 'folder', place: '..'},
-      {type: 'made', what: 'project', place: 'org/app', id: 1, mark: ''},
+      {type: 'made', what: 'directory', place: '/'},
+      {type: 'made', what: 'directory', place: '..'},
+      {
+        type: 'made',
+        what: 'project',
+        place: 'org/app',
+        id: 1,
+        mark: '0f0e0d0c-0b0a-4908-8706-050403020100',
+      },
     ),
   'half a line at the end': ({plan}) => `${lines(RUN(plan))}{"type":"step","id":"cop`,
   'an empty file': () => '',
@@ -357,12 +363,12 @@ const folders: readonly Case[] = ['donor', './donor', 'oci:donor', '..', '.', 'd
       const gitlabFlag = ['--gitlab', gitlab.url, '--out', 'm.json'];
       expectEnd(await trial.transshipHere([...plan, ...gitlabFlag], {env}), 0);
       const {id} = JSON.parse(await readFile(trial.path('m.json'), 'utf8')) as {id: string};
-      const made = ['folder', 'project'].map((what) => ({
+      const made = ['directory', 'project'].map((what) => ({
         type: 'made',
         what,
         place,
         id: 1,
-        mark: '',
+        mark: '0f0e0d0c-0b0a-4908-8706-050403020100',
       }));
       await trial.plant(trial.path('m.journal.ndjson'), lines(RUN(id), ...made));
       const flags = ['--yes', '--remove-donor', '--gitlab', gitlab.url];

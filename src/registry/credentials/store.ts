@@ -1,5 +1,6 @@
 import type {Environment} from '../../http/proxy.ts';
 import type {Redactor} from '../../http/redaction.ts';
+import type {TransshipError} from '../../model/error.ts';
 import {canonicalRegistry, DOCKER_HUB} from '../../model/reference.ts';
 import {
   type AuthFile,
@@ -78,6 +79,7 @@ export class CredentialStore {
   readonly #sideHosts = new Map<CredentialSide, {registry: string; allowed: Promise<void>}>();
   readonly #answers = new Map<string, Promise<Credentials | undefined>>();
   readonly #derived = new Map<string, Credentials>();
+  readonly #announced = new Map<CredentialSide, Set<string>>();
   #files: Promise<readonly AuthFile[]> | undefined;
 
   constructor(sources: CredentialSources) {
@@ -113,6 +115,17 @@ export class CredentialStore {
     this.#derived.set(canonicalRegistry(host), credentials);
   }
 
+  /**
+   * Names the registries of a side before any of them is asked. Of several, the variables of the side could mean any, so
+   * without a host they are sent to none.
+   * @param hosts `host[:port]` of references
+   */
+  announce(side: CredentialSide, hosts: Iterable<string>): void {
+    const announced = this.#announced.get(side) ?? new Set();
+    for (const host of hosts) announced.add(canonicalRegistry(host));
+    this.#announced.set(side, announced);
+  }
+
   /** Clears the cache: after a refusal, a file or a helper may have newer credentials. */
   forget(): void {
     this.#files = undefined;
@@ -123,6 +136,8 @@ export class CredentialStore {
     const given = sideCredentials(this.#sources.env, side);
     if (!given) return undefined;
     if (given.host !== undefined) return given.host === registry ? given.credentials : undefined;
+    for (const other of this.#announced.get(side) ?? [])
+      if (other !== registry) throw ambiguous(given.prefix, registry, other);
     const {mayHaveLogin} = this.#sources;
     const meant = this.#sideHosts.get(side) ?? {
       registry,
@@ -133,10 +148,7 @@ export class CredentialStore {
       await meant.allowed;
       return given.credentials;
     }
-    throw credentialsInvalid(
-      `the variables ${given.prefix}_* could mean ${meant.registry} or ${registry}`,
-      `set ${given.prefix}_HOST to the host that they belong to, and log in to the other host with docker login or podman login`,
-    );
+    throw ambiguous(given.prefix, meant.registry, registry);
   }
 
   async #inFiles(registry: string, path: string | undefined): Promise<Credentials | undefined> {
@@ -198,6 +210,13 @@ export class CredentialStore {
       ...(await readAll([dockerConfigFile(env, user)])),
     ];
   }
+}
+
+function ambiguous(prefix: string, ...hosts: readonly [string, string]): TransshipError {
+  return credentialsInvalid(
+    `the variables ${prefix}_* could mean ${hosts.join(' or ')}`,
+    `set ${prefix}_HOST to the host that they belong to, and log in to the other host with docker login or podman login`,
+  );
 }
 
 /** Those of the files that exist, in order. */
