@@ -17,8 +17,9 @@ const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
 export const LICENSES = ['LICENSE', 'LICENSE.node', 'THIRD-PARTY-NOTICES.txt'] as const;
 
 /**
- * Makes the executable of this machine's platform from the Node that runs this. It is Node's own binary, unchanged but for
- * the program that is added to it: one file, since an executable loads no others. The same commit gives the same bytes.
+ * Makes the executable of this machine's platform from the Node that runs this. It is Node's own binary, unchanged but
+ * for the program that is added to it: one file, since an executable loads no others. The same commit gives the same
+ * bytes.
  * @param directory for it, and for what is needed on the way to it
  * @returns the file
  */
@@ -30,7 +31,8 @@ export async function makeExecutable(directory: string): Promise<string> {
     main: 'transship.cjs',
     output: 'transship.blob',
     disableExperimentalSEAWarning: true,
-    // V8's compiled form would start 0.07 s faster, but is another one each time: nobody could make the same file again.
+    // V8's compiled form would start 0.07 s faster, but is another one each time: nobody could make the same file
+    // again.
     useCodeCache: false,
   };
   await writeFile(join(directory, 'sea-config.json'), JSON.stringify(settings));
@@ -71,8 +73,8 @@ export async function executableContents(): Promise<readonly BundledPackage[]> {
 }
 
 /**
- * Packs the executable of this machine with the licences of what is in it, and with man pages and completions, which the
- * build has made.
+ * Packs the executable of this machine with the licences of what is in it, and with man pages and completions, which
+ * the build has made.
  * @returns the archive
  */
 export async function packExecutable(release: Release, file: string): Promise<string> {

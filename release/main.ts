@@ -13,8 +13,8 @@ import {billOfMaterials} from './sbom.ts';
 import {tryCopy, tryVersion} from './try-program.ts';
 
 /*
- * `npm run release -- --dry-run`: makes every artefact of a release and checks it. Publishing is for the workflow of a tag
- * alone, which runs the same with `--tag`, so that nothing of a release comes from somebody's machine.
+ * `npm run release -- --dry-run`: makes every artefact of a release and checks it. Publishing is for the workflow of a
+ * tag alone, which runs the same with `--tag`, so that nothing of a release comes from somebody's machine.
  */
 
 const USAGE = `Usage: npm run release -- --dry-run | --tag TAG [--part PART]... [--out DIR]

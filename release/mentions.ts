@@ -4,8 +4,8 @@ import {pathToFileURL} from 'node:url';
 import {PROJECT, readProduct} from './release.ts';
 
 /*
- * `npm version`: names the new version where pages, examples and the component name that of an image, a file or a tag to
- * copy from.
+ * `npm version`: names the new version where pages, examples and the component name that of an image, a file or a tag
+ * to copy from.
  */
 
 const FILES = ['README.md', 'docs', 'examples', 'templates'];

@@ -19,8 +19,8 @@ const texts = new Map(
 const manual = ['README.md', ...DOCS].map((page) => texts.get(page) ?? '').join('\n');
 
 /**
- * Variables of GitLab, GitHub, Quay, Node and of examples, which the program does not read; those whose names it puts together; those that
- * `--dotenv` writes.
+ * Variables of GitLab, GitHub, Quay, Node and of examples, which the program does not read; those whose names it puts
+ * together; those that `--dotenv` writes.
  */
 const OUTSIDE =
   /^(?:CI_\w+|PARENT_PIPELINE_ID|GITHUB_(?:STEP_SUMMARY|TOKEN)|FEATURE_REFERRERS_API|NODE_(?:OPTIONS|EXTRA_CA_CERTS)|TRANSSHIP_(?:(?:SOURCE|DESTINATION)_\w+|PLAN|RESULT|BYTES_SENT|STEPS\w*))$/;

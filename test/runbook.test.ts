@@ -7,8 +7,8 @@ import {tempDirectory} from './support/temp.ts';
 import {transship} from './support/transship.ts';
 
 /*
- * Runs the commands of the runbook, and those of the page on recovery that are about transfers: each block at a group of its
- * own, once a first run of apply was stopped where its section begins.
+ * Runs the commands of the runbook, and those of the page on recovery that are about transfers: each block at a group
+ * of its own, once a first run of apply was stopped where its section begins.
  */
 
 const PAGE = await readFile(new URL('../docs/runbook.md', import.meta.url), 'utf8');

@@ -21,8 +21,8 @@ export interface DebianPackage {
 }
 
 /**
- * Downloads packages with this machine's sources and keys of APT, of another architecture as well, and unpacks them. APT keeps its lists
- * below `scratch`: the system stays as it is, and root is not needed.
+ * Downloads packages with this machine's sources and keys of APT, of another architecture as well, and unpacks them.
+ * APT keeps its lists below `scratch`: the system stays as it is, and root is not needed.
  * @throws Error where there is no apt-get, or no such package
  */
 export async function downloadPackages(

@@ -67,8 +67,8 @@ export async function imageInputs(release: Release): Promise<readonly ImageInput
 }
 
 /**
- * Writes the images as an OCI layout, each with its bill of materials as a referrer. The program and its libraries are all that is in
- * them; those with a shell have one more layer, for jobs of CI, which run scripts.
+ * Writes the images as an OCI layout, each with its bill of materials as a referrer. The program and its libraries are
+ * all that is in them; those with a shell have one more layer, for jobs of CI, which run scripts.
  */
 export async function writeImage(
   release: Release,

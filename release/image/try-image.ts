@@ -31,8 +31,8 @@ export async function inspectImage(
 }
 
 /**
- * Copies the layout with the program that is released: to a registry, from there into an archive, and compares both with
- * the layout.
+ * Copies the layout with the program that is released: to a registry, from there into an archive, and compares both
+ * with the layout.
  */
 export async function copyImage(
   command: Command,
@@ -79,7 +79,8 @@ const WAYS: readonly {readonly podman: readonly string[]; readonly run: readonly
 ];
 
 /**
- * Runs the image with podman, which gets a storage of its own: by its entry point, in its shell, and for a copy between two registries.
+ * Runs the image with podman, which gets a storage of its own: by its entry point, in its shell, and for a copy between
+ * two registries.
  * @returns why podman cannot run it here; undefined: it has run
  */
 export async function runImage(

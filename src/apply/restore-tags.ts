@@ -164,8 +164,8 @@ class Restore {
   }
 
   /**
-   * Pushes the manifests below an index that the registry deleted with it, the lowest level first. The file may come from
-   * elsewhere, so only the digests of them all are in memory.
+   * Pushes the manifests below an index that the registry deleted with it, the lowest level first. The file may come
+   * from elsewhere, so only the digests of them all are in memory.
    */
   async #putBelow(children: readonly Digest[], limit: ImageLimit): Promise<void> {
     const {queue} = this.#run;

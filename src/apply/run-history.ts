@@ -16,8 +16,8 @@ const RETRIES_LIMIT = 200;
 const LEAST_SPAN = 1;
 
 /**
- * What the journals of a plan say of its runs over time. Its size does not depend on that of the plan: what is more than the
- * limits above is counted.
+ * What the journals of a plan say of its runs over time. Its size does not depend on that of the plan: what is more
+ * than the limits above is counted.
  * @returns undefined where no run has begun
  */
 export function runHistory(plan: Plan, journals: readonly StatusJournal[]): RunHistory | undefined {

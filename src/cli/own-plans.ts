@@ -27,7 +27,9 @@ export async function rememberPlan(id: Digest, io: UserEnvironment): Promise<voi
   }
 }
 
-/** Whether the plan was made here, by this user. Where somebody else could have said so, it counts as from elsewhere. */
+/**
+ * Whether the plan was made here, by this user. Where somebody else could have said so, it counts as from elsewhere.
+ */
 export async function isOwnPlan(id: Digest, io: UserEnvironment): Promise<boolean> {
   try {
     const directory = await lstat(directoryOf(io));

@@ -7,8 +7,8 @@ import type {Call} from '../model/port.ts';
 import {failed, type Finding, passed, warned} from './examination.ts';
 
 /**
- * Repositories that GitLab moves with a project at most: 1,000, since some version of 2026 2,000 (GitLab container registry:
- * CHANGELOG.md, "sub repositories"). Those being deleted count as well.
+ * Repositories that GitLab moves with a project at most: 1,000, since some version of 2026 2,000 (GitLab container
+ * registry: CHANGELOG.md, "sub repositories"). Those being deleted count as well.
  */
 const MOVABLE = 1000;
 

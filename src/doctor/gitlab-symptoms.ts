@@ -1,8 +1,8 @@
 import type {Symptom} from './symptom.ts';
 
 /**
- * From GitLab's manuals for users and administrators (doc/user/packages/container_registry/, doc/administration/packages/
- * container_registry_troubleshooting.md) and its release notes.
+ * From GitLab's manuals for users and administrators (doc/user/packages/container_registry/,
+ * doc/administration/packages/ container_registry_troubleshooting.md) and its release notes.
  */
 export const GITLAB_SYMPTOMS: readonly Symptom[] = [
   {

@@ -102,7 +102,9 @@ export class ManifestTrial {
     }
   }
 
-  /** Whether the registry lists what refers to an image itself (distribution-spec, "Pushing Manifests with Subject"). */
+  /**
+   * Whether the registry lists what refers to an image itself (distribution-spec, "Pushing Manifests with Subject").
+   */
   async #referrer(referrer: Manifest): Promise<Finding> {
     try {
       const {subjectKept} = await this.#putAs(referrer.descriptor.digest, referrer);

@@ -1,6 +1,8 @@
 import type {Symptom} from './symptom.ts';
 
-/** Of any registry: codes of the specification (distribution-spec, "Error Codes"), words of docker, TLS and the network. */
+/**
+ * Of any registry: codes of the specification (distribution-spec, "Error Codes"), words of docker, TLS and the network.
+ */
 export const REGISTRY_SYMPTOMS: readonly Symptom[] = [
   {
     id: 'manifest-list-parts',

@@ -10,7 +10,10 @@ export type Whose =
 export interface Symptom {
   /** Unique, for links. */
   readonly id: string;
-  /** Words that tell it from others, in lower case without quotes; one of them is enough. English, and Japanese where GitLab's manual has it. */
+  /**
+   * Words that tell it from others, in lower case without quotes; one of them is enough. English, and Japanese where
+   * GitLab's manual has it.
+   */
   readonly words: readonly string[];
   readonly meaning: string;
   readonly whose: Whose;

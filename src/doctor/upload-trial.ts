@@ -10,7 +10,10 @@ import {failed, type Finding, passed, warned} from './examination.ts';
 const MIB = 1024 * 1024;
 const BYTES = 'application/octet-stream';
 
-/** Bodies that are tried, in bytes, the largest first: proxies limit them to 1 MiB (nginx) or 100 MB (Cloudflare) by default. */
+/**
+ * Bodies that are tried, in bytes, the largest first: proxies limit them to 1 MiB (nginx) or 100 MB (Cloudflare) by
+ * default.
+ */
 const BODY_SIZES = [128, 64, 32, 16, 8, 4, 2].map((size) => size * MIB);
 /** The first body, in bytes: by it the others are chosen. */
 const FIRST_BODY = MIB;

@@ -19,8 +19,8 @@ export interface WritingOptions {
 }
 
 /**
- * What can be written in a repository, and deleted again. All manifests and tags that it makes are deleted at the end, also
- * after a signal; blobs, some hundred KiB, too, where the registry deletes blobs.
+ * What can be written in a repository, and deleted again. All manifests and tags that it makes are deleted at the end,
+ * also after a signal; blobs, some hundred KiB, too, where the registry deletes blobs.
  */
 export async function checkWriting(
   registry: Registry,

@@ -41,8 +41,8 @@ function usage(message: string, hint: string): TransshipError {
 }
 
 /**
- * The address of an instance, `https://host[:port][/path]`: what a token belongs to. At another path of the host may be a
- * program of somebody else.
+ * The address of an instance, `https://host[:port][/path]`: what a token belongs to. At another path of the host may be
+ * a program of somebody else.
  * @param url as `parseGitLabUrl` gives it
  */
 export function addressOf({href}: URL): string {
@@ -147,7 +147,10 @@ export class Connection {
     this.#token = token;
   }
 
-  /** @throws TransshipError what `gitlabRefusal` makes of an answer that is no success, and what `HttpClient.send` throws */
+  /**
+   * @throws TransshipError what `gitlabRefusal` makes of an answer that is no success, and what `HttpClient.send`
+   *   throws
+   */
   async send(request: ApiRequest): Promise<HttpResponse> {
     const answer = await this.#sendOnce(request);
     if (isSuccess(answer)) return answer;

@@ -24,7 +24,8 @@ export interface WantedPath {
 }
 
 /**
- * Looks up the projects that image paths are in, and the groups of those that do not exist. Each path is asked for once.
+ * Looks up the projects that image paths are in, and the groups of those that do not exist. Each path is asked for
+ * once.
  * @throws TransshipError what GitLab answers
  */
 export async function findDestinationProjects(

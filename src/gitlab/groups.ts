@@ -82,7 +82,10 @@ export class Groups {
     return this.#connection.find({path: apiPath`namespaces/${idOrPath}`, signal}, namespaceSchema);
   }
 
-  /** The groups whose images the token's owner may list: those that it is a member of, with at least the role of a reporter. */
+  /**
+   * The groups whose images the token's owner may list: those that it is a member of, with at least the role of a
+   * reporter.
+   */
   async ofMember({signal}: Call): Promise<readonly Group[]> {
     const query = {min_access_level: ACCESS_LEVEL.reporter, order_by: 'id', sort: 'asc'};
     return this.#connection.list({path: 'groups', query, signal}, groupSchema);

@@ -1,9 +1,9 @@
 import type {SeenManifest} from '../model/manifest.ts';
 
 /**
- * The media types that GitLab's registry accepts with its metadata database: of manifests, of configs and as `artifactType`
- * of images; it does not check those of layers (GitLab container registry: docs/supported-media-types.md, 4.32). Two are
- * misspelt there as well.
+ * The media types that GitLab's registry accepts with its metadata database: of manifests, of configs and as
+ * `artifactType` of images; it does not check those of layers (GitLab container registry:
+ * docs/supported-media-types.md, 4.32). Two are misspelt there as well.
  */
 const KNOWN = new Set(
   `
@@ -116,8 +116,9 @@ text/spdx+xml
 );
 
 /**
- * The types of these manifests, except of their layers, that GitLab's registry with its database may refuse. It does not
- * read the `artifactType` of an index (GitLab container registry: registry/handlers/manifests.go, `dbPutManifestList`).
+ * The types of these manifests, except of their layers, that GitLab's registry with its database may refuse. It does
+ * not read the `artifactType` of an index (GitLab container registry: registry/handlers/manifests.go,
+ * `dbPutManifestList`).
  */
 export function unknownMediaTypes(manifests: Iterable<SeenManifest>): readonly string[] {
   const unknown = new Set<string>();

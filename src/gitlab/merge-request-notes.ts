@@ -29,8 +29,8 @@ export class MergeRequestNotes {
   }
 
   /**
-   * Makes `body` the one note of the token's user that has `mark` in it: changes the one there is, or writes it. Of jobs
-   * that do this at the same time, the note that was written first stays.
+   * Makes `body` the one note of the token's user that has `mark` in it: changes the one there is, or writes it. Of
+   * jobs that do this at the same time, the note that was written first stays.
    * @throws TransshipError what the token may not do: UNAUTHORIZED, FORBIDDEN, TOKEN_SCOPE_MISSING, GITLAB_REFUSED
    */
   async put(

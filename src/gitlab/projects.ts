@@ -64,9 +64,9 @@ export class Projects {
   }
 
   /**
-   * The projects whose images the token's owner may list: those that it is a member of, directly or through a group, with at
-   * least the role of a reporter. By keyset, which GitLab asks for beyond 50,000 (GitLab: doc/api/rest/_index.md,
-   * "Keyset-based pagination").
+   * The projects whose images the token's owner may list: those that it is a member of, directly or through a group,
+   * with at least the role of a reporter. By keyset, which GitLab asks for beyond 50,000 (GitLab:
+   * doc/api/rest/_index.md, "Keyset-based pagination").
    */
   async ofMember({signal}: Call): Promise<readonly Project[]> {
     const query = {
@@ -225,7 +225,10 @@ export class Projects {
     return this.#connection.remove(request);
   }
 
-  /** The project in the answer shows that it was GitLab that took it; a setting that it refuses may be answered 200 `null`. */
+  /**
+   * The project in the answer shows that it was GitLab that took it; a setting that it refuses may be answered 200
+   * `null`.
+   */
   async #set(id: number, body: object, {signal}: Call): Promise<void> {
     const path = apiPath`projects/${id}`;
     await this.#connection.read({method: 'PUT', path, body, signal}, projectSchema);

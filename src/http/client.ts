@@ -48,8 +48,8 @@ export interface HttpClientOptions {
 
 /**
  * Sends requests: one dispatcher and one throttle for each of the latest origins, redirects checked hop by hop, and
- * retries if the failure is temporary and the request can be repeated. A failure after the last retry is marked `exhausted`, so that
- * callers do not retry it either. Callers interpret the status.
+ * retries if the failure is temporary and the request can be repeated. A failure after the last retry is marked
+ * `exhausted`, so that callers do not retry it either. Callers interpret the status.
  */
 export class HttpClient implements AsyncDisposable {
   readonly #dispatchers: Dispatchers;

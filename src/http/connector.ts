@@ -151,7 +151,9 @@ class ResponseHeads {
   dropped = 0;
   /** Bytes of heads at the start of the data that was rewritten last. */
   length = 0;
-  /** Whether the body comes in chunks, after which there may be trailers. True where the head arrived in several pieces. */
+  /**
+   * Whether the body comes in chunks, after which there may be trailers. True where the head arrived in several pieces.
+   */
   isChunked = false;
   #isExpected = false;
   /** The last bytes of a head that began in an earlier chunk. */

@@ -240,8 +240,8 @@ interface Kept {
 }
 
 /**
- * An undici `Pool` for each origin, or a `ProxyAgent`, created on first use. Beyond `ORIGINS_LIMIT`, the one that was not
- * used for the longest time is closed as soon as its responses have ended.
+ * An undici `Pool` for each origin, or a `ProxyAgent`, created on first use. Beyond `ORIGINS_LIMIT`, the one that was
+ * not used for the longest time is closed as soon as its responses have ended.
  */
 export class Dispatchers {
   readonly timeouts: Timeouts;

@@ -3,7 +3,8 @@ import {protocolError} from './network-error.ts';
 
 /**
  * Bytes of a response that undici counts nowhere and that contain nothing: a status line without end, blanks before a
- * header value, extensions of chunk sizes (RFC 9112, section 7.1.1), leading zeros. Headers are smaller (`maxHeaderSize`).
+ * header value, extensions of chunk sizes (RFC 9112, section 7.1.1), leading zeros. Headers are smaller
+ * (`maxHeaderSize`).
  */
 const FRAMING_LIMIT = 256 * 1024;
 

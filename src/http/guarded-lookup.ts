@@ -4,9 +4,10 @@ import {type Side, TransshipError} from '../model/error.ts';
 import {addressKind, hostnameOf} from './origin.ts';
 
 /**
- * Resolves names of hosts that another server named, when a connection is made: a name may lead to a metadata service or to
- * this machine, and to another address each time. Private addresses are permitted, since storage of public registries is
- * also reached through the networks of clouds; so is this machine if the server that leads there is on it.
+ * Resolves names of hosts that another server named, when a connection is made: a name may lead to a metadata service
+ * or to this machine, and to another address each time. Private addresses are permitted, since storage of public
+ * registries is also reached through the networks of clouds; so is this machine if the server that leads there is on
+ * it.
  * @param ledBy `host[:port]` of that server; that of the URL itself where nobody knows who named it
  */
 export function guardedLookup(ledBy: string, side: Side, resolve = lookup): LookupFunction {

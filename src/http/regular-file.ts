@@ -49,9 +49,9 @@ async function onlyRegular(file: FileHandle, mayBePipe = false): Promise<FileHan
 }
 
 /**
- * Opens a file for reading and appending, and creates it, for its owner alone, where there is none. One that others could
- * read or change no longer is, if it is this user's. No link at the end of the path is followed: somebody else may have
- * put it there.
+ * Opens a file for reading and appending, and creates it, for its owner alone, where there is none. One that others
+ * could read or change no longer is, if it is this user's. No link at the end of the path is followed: somebody else
+ * may have put it there.
  * @throws FileKindError, or the system's error
  */
 export async function openAppending(path: string): Promise<FileHandle> {

@@ -50,8 +50,8 @@ export interface HttpRequest {
   readonly originHeaders?: Readonly<Record<string, string>> | undefined;
   readonly body?: HttpBody | undefined;
   /**
-   * The host that named the URL. Names of hosts lead anywhere, so the address is looked at as well; undefined: the user named
-   * it, or permits it.
+   * The host that named the URL. Names of hosts lead anywhere, so the address is looked at as well; undefined: the user
+   * named it, or permits it.
    */
   readonly ledBy?: string | undefined;
   /** The queue it waits in. Default: `small`. */

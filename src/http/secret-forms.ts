@@ -74,8 +74,8 @@ function decodedOnce(text: string): string {
 const ELLIPSIS = '…';
 
 /**
- * The beginnings of a secret that shortening left: `start` and `end` of each in the text. In linear time (Knuth, Morris and
- * Pratt), because servers control the text.
+ * The beginnings of a secret that shortening left: `start` and `end` of each in the text. In linear time (Knuth, Morris
+ * and Pratt), because servers control the text.
  */
 export function* cutParts(
   text: string,

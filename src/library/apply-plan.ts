@@ -31,8 +31,8 @@ export interface ApplyOptions {
    */
   readonly isFresh?: boolean;
   /**
-   * Asked before anything is done, where the plan deletes tags; false: nothing is done, and the result is `interrupted`.
-   * Such a plan is not applied without it.
+   * Asked before anything is done, where the plan deletes tags; false: nothing is done, and the result is
+   * `interrupted`. Such a plan is not applied without it.
    */
   readonly confirmDeletions?: (deletions: readonly DeleteStep[]) => boolean | Promise<boolean>;
   /** Keeps what is deleted in this file, so that `transship rollback` can put it back. Default: nothing is kept. */
@@ -52,8 +52,8 @@ export interface ApplyOptions {
 }
 
 /**
- * Applies a plan: does what it says and nothing else. Applied again, it continues where it was; a plan that is done does
- * nothing. Failures of single images are in the result, not thrown.
+ * Applies a plan: does what it says and nothing else. Applied again, it continues where it was; a plan that is done
+ * does nothing. Failures of single images are in the result, not thrown.
  * @throws TransshipError the code of the first check that forbids the plan; USAGE; JOURNAL_BUSY and the like; what a
  *   registry refuses as a whole
  */

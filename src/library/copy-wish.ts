@@ -67,8 +67,8 @@ export interface WantedRoute {
 export interface CopyRequest {
   /**
    * As on the command line: `host/repository[:tag][@digest]`, `oci:DIR[:name]`, `oci-archive:FILE[:name]`, `dir:DIR`,
-   * `docker-archive:FILE[:name]`, `docker-daemon:NAME` or `containers-storage:NAME`. A repository without a tag means all
-   * of its tags.
+   * `docker-archive:FILE[:name]`, `docker-daemon:NAME` or `containers-storage:NAME`. A repository without a tag means
+   * all of its tags.
    */
   readonly source: string;
   /** `host/repository[:tag]`, `oci:DIR[:name]`, `oci-archive:FILE[:name]` or `dir:DIR`. */
@@ -86,8 +86,9 @@ export interface CopyRequest {
 }
 
 /**
- * Reads the places of `copy SOURCE DESTINATION`. A source without tag and digest means all of its tags, but a layout means its only image where the
- * destination names a tag. A single image keeps its tag unless the destination names one.
+ * Reads the places of `copy SOURCE DESTINATION`. A source without tag and digest means all of its tags, but a layout
+ * means its only image where the destination names a tag. A single image keeps its tag unless the destination names
+ * one.
  * @throws TransshipError REFERENCE_INVALID, TRANSPORT_UNKNOWN, TRANSPORT_UNSUPPORTED, USAGE
  */
 export function readCopyWish(request: CopyRequest): CopyWish {

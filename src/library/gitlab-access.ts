@@ -87,7 +87,8 @@ function noToken(address: string): TransshipError {
 }
 
 /**
- * Where a plan creates its groups and projects; undefined: it creates none. Each GitLab is opened when it is asked for first.
+ * Where a plan creates its groups and projects; undefined: it creates none. Each GitLab is opened when it is asked for
+ * first.
  * @throws TransshipError from its methods: as `GitLabAccounts.open`
  */
 export function plannedNamespaces(plan: CopyPlan, session: Session): Namespaces | undefined {

@@ -139,8 +139,8 @@ function destinationOf(
 }
 
 /**
- * A route of a migration file that cannot be looked at, so that one answer names all of them. What the source only listed
- * may be gone; anything else forbids the plan.
+ * A route of a migration file that cannot be looked at, so that one answer names all of them. What the source only
+ * listed may be gone; anything else forbids the plan.
  * @throws the error itself where nobody gains by looking at the others: of a single copy, or of a registry as a whole
  */
 function unseenRoute(

@@ -270,8 +270,8 @@ async function listSource(
 }
 
 /**
- * Looks up the projects of the destinations that are in a GitLab: where the user names that GitLab, or asks for its projects
- * to be checked or created (`gitlab` in the file).
+ * Looks up the projects of the destinations that are in a GitLab: where the user names that GitLab, or asks for its
+ * projects to be checked or created (`gitlab` in the file).
  * @throws TransshipError USAGE where there is no token for a GitLab that has to be asked
  */
 async function findGitLabs(

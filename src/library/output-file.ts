@@ -11,8 +11,8 @@ import {hasCode} from '../places/file-error.ts';
 const PIPE_WAIT = {limit: 60_000, every: 20};
 
 /**
- * Writes a file that a flag names: the whole of it or nothing. Into a pipe, a terminal or an open file (`/dev/stdout`, a
- * shell's `>(command)`), which a rename would remove, the pieces go as they come.
+ * Writes a file that a flag names: the whole of it or nothing. Into a pipe, a terminal or an open file (`/dev/stdout`,
+ * a shell's `>(command)`), which a rename would remove, the pieces go as they come.
  * @param waitMs how long a pipe may have no reader, or one that takes nothing
  * @throws what the file system or `pieces` throws; Error where it can be none of these
  */

@@ -30,8 +30,8 @@ export interface ObservedDeletions {
 }
 
 /**
- * Looks at everything in which something is to be deleted. One repository that refuses deletions forbids the plan, and the
- * others are looked at all the same.
+ * Looks at everything in which something is to be deleted. One repository that refuses deletions forbids the plan, and
+ * the others are looked at all the same.
  * @param routes as they were observed
  */
 export async function observeDeletions(

@@ -5,8 +5,8 @@ import {parsePlan, PLAN_LIMITS, planText} from '../plan/plan-file.ts';
 import {writeOutput} from './output-file.ts';
 
 /**
- * Reads a plan of copies (docs/plan-format.md) and checks that its id fits what it says. Whoever wrote the file chose the
- * hosts and directories in it: look at `plan.routes` before you apply the plan of somebody else.
+ * Reads a plan of copies (docs/plan-format.md) and checks that its id fits what it says. Whoever wrote the file chose
+ * the hosts and directories in it: look at `plan.routes` before you apply the plan of somebody else.
  * @throws TransshipError FILE_UNREADABLE, PLAN_INVALID and the like; USAGE for a plan of transfers
  */
 export async function readPlan(file: string): Promise<CopyPlan> {

@@ -94,9 +94,9 @@ export interface SessionOptions {
 }
 
 /**
- * Connections, logins and caches that several functions share. Call them one after the other; what runs at the same time
- * needs sessions of its own. Close the session when the work is done, and every function has settled: with `await using`,
- * or by `close()`.
+ * Connections, logins and caches that several functions share. Call them one after the other; what runs at the same
+ * time needs sessions of its own. Close the session when the work is done, and every function has settled: with `await
+ * using`, or by `close()`.
  */
 export interface Session extends AsyncDisposable {
   /** Closes connections and files. */

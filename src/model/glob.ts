@@ -1,7 +1,10 @@
 import picomatch from 'picomatch';
 import {re2} from './re2.ts';
 
-/** A glob over tags: braces, classes and extended globs are as in bash, and `*` takes any characters, a leading dot included. */
+/**
+ * A glob over tags: braces, classes and extended globs are as in bash, and `*` takes any characters, a leading dot
+ * included.
+ */
 const TAGS = {bash: true, dot: true, nonegate: true, posix: true, strictBrackets: true} as const;
 /** A glob over paths, as in `.gitignore`. */
 const PATHS = {dot: true, nonegate: true, noextglob: true} as const;
@@ -11,9 +14,9 @@ const NO_DOTS =
   /\(\?=\.\)|\(\?!(?:\(\?:(?:\^\|\\\/|\\\/\|\^)\)|\(\?:\^\|\\\/\))?\\\.\{1,2\}\(\?:\\\/\|\$\)\)/g;
 
 /**
- * JavaScript tries all ways to match: with more wildcards than a few, a name that somebody else has chosen takes for ever.
- * RE2 takes linear time, but longer for what is simple, and it knows no lookahead, which `!(…)` needs. There, so many
- * wildcards take milliseconds.
+ * JavaScript tries all ways to match: with more wildcards than a few, a name that somebody else has chosen takes for
+ * ever. RE2 takes linear time, but longer for what is simple, and it knows no lookahead, which `!(…)` needs. There, so
+ * many wildcards take milliseconds.
  */
 const LOOKAHEAD_WILDCARDS = 3;
 

@@ -16,8 +16,8 @@ export interface GitLabPipelineOptions extends PipelineOptions {
 export const GITLAB_PARALLEL_LIMIT = 200;
 
 /**
- * Failures of the runner and of GitLab, not of the job (GitLab: doc/ci/yaml, "retry:when"). What fails in a run has been
- * tried again by the run itself.
+ * Failures of the runner and of GitLab, not of the job (GitLab: doc/ci/yaml, "retry:when"). What fails in a run has
+ * been tried again by the run itself.
  */
 const RETRY = {
   max: 2,
@@ -31,8 +31,8 @@ const RETRY = {
 };
 
 /**
- * A plan as a child pipeline of GitLab CI: a stage for each phase, journals and reports as artefacts, a manual job before
- * anything is taken away. It holds no secrets: tokens and logins are variables of the project.
+ * A plan as a child pipeline of GitLab CI: a stage for each phase, journals and reports as artefacts, a manual job
+ * before anything is taken away. It holds no secrets: tokens and logins are variables of the project.
  */
 export function gitlabPipeline(plan: Plan, options: GitLabPipelineOptions): string {
   const jobs = pipelineJobs(plan, options);
@@ -123,8 +123,8 @@ function statusEntry({name}: PipelineJob, stage: string, options: GitLabPipeline
 }
 
 /**
- * What has to be done before, and the plan. Jobs behind a parallel one wait for all of it. `needs` of another pipeline alone
- * would not keep a job from starting at once.
+ * What has to be done before, and the plan. Jobs behind a parallel one wait for all of it. `needs` of another pipeline
+ * alone would not keep a job from starting at once.
  */
 function needs(
   jobs: readonly string[],

@@ -21,7 +21,9 @@ export interface KubernetesOptions extends PipelineOptions {
   readonly claim: string;
 }
 
-/** Bytes of a plan that a ConfigMap holds: 1 MiB is the limit of the whole object (concepts/configuration/configmap). */
+/**
+ * Bytes of a plan that a ConfigMap holds: 1 MiB is the limit of the whole object (concepts/configuration/configmap).
+ */
 const CONFIG_MAP_LIMIT = 1_000_000;
 /** Attempts of a shard after the first one. */
 const ATTEMPTS = 3;
@@ -38,8 +40,9 @@ export interface KubernetesJobs {
 }
 
 /**
- * A plan as Indexed Jobs of Kubernetes, one for each phase: an index is a shard. The first one starts when it is applied; the
- * others are suspended until somebody resumes them. They hold no secrets: tokens and logins come from a Secret.
+ * A plan as Indexed Jobs of Kubernetes, one for each phase: an index is a shard. The first one starts when it is
+ * applied; the others are suspended until somebody resumes them. They hold no secrets: tokens and logins come from a
+ * Secret.
  * @throws TransshipError USAGE for names that Kubernetes does not take
  */
 export function kubernetesJobs(plan: Plan, options: KubernetesOptions): KubernetesJobs {

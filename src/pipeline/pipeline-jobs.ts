@@ -32,8 +32,8 @@ export interface PipelineJob {
 }
 
 /**
- * The jobs that carry a plan out, in their order: each begins when the one before it has succeeded. Deletions are a job of
- * their own behind the verification of all shards.
+ * The jobs that carry a plan out, in their order: each begins when the one before it has succeeded. Deletions are a job
+ * of their own behind the verification of all shards.
  */
 export function pipelineJobs(plan: Plan, options: PipelineOptions): readonly PipelineJob[] {
   const minutes = minutesFor(plan, options.parallel);

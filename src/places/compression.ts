@@ -103,8 +103,8 @@ async function* upTo(limit: number, pieces: AsyncIterable<Uint8Array>): AsyncGen
 }
 
 /**
- * The header of every file (RFC 1952, 2.3): deflate, no name, no time, and 255 for an unknown system. zlib would write the system that
- * it was built for.
+ * The header of every file (RFC 1952, 2.3): deflate, no name, no time, and 255 for an unknown system. zlib would write
+ * the system that it was built for.
  */
 const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 /** zlib's default, with which docker compresses layers. */
@@ -112,8 +112,9 @@ const GZIP_LEVEL = 6;
 const GZIP_CHUNK = 256 * 1024;
 
 /**
- * Compresses bytes with gzip reproducibly: the same bytes give the same result, however they are split into chunks. This holds for one
- * version of zlib on one kind of processor, since the format does not determine how a compressor finds repetitions.
+ * Compresses bytes with gzip reproducibly: the same bytes give the same result, however they are split into chunks.
+ * This holds for one version of zlib on one kind of processor, since the format does not determine how a compressor
+ * finds repetitions.
  */
 export async function* gzipped(
   chunks: AsyncIterable<Uint8Array>,

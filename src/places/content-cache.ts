@@ -194,7 +194,9 @@ export class ContentCache {
   }
 }
 
-/** The packs in the directory of a repository, without their extensions; none where it is not a directory of the user. */
+/**
+ * The packs in the directory of a repository, without their extensions; none where it is not a directory of the user.
+ */
 async function packsIn(directory: string, uid: number | undefined): Promise<ReadonlySet<string>> {
   const names = (await isOwnDirectory(directory, uid))
     ? await readdir(directory).catch(() => [])

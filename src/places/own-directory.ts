@@ -12,8 +12,8 @@ export interface CacheOptions {
 }
 
 /**
- * Creates a directory that only the user can access, whatever the umask and an existing directory are. The path may be a
- * link, if the user created it.
+ * Creates a directory that only the user can access, whatever the umask and an existing directory are. The path may be
+ * a link, if the user created it.
  * @throws errors of the file system; Error if the link or the directory belongs to another user
  */
 export async function privateDirectory(path: string, uid: number | undefined): Promise<void> {
@@ -25,8 +25,8 @@ export async function privateDirectory(path: string, uid: number | undefined): P
 }
 
 /**
- * Whether there is a directory of this user, neither of another one nor a link: files of another directory would be read,
- * written and removed.
+ * Whether there is a directory of this user, neither of another one nor a link: files of another directory would be
+ * read, written and removed.
  */
 export async function isOwnDirectory(path: string, uid: number | undefined): Promise<boolean> {
   const there = await lstat(path).catch(() => undefined);

@@ -22,8 +22,8 @@ export const digest = (description: string) =>
 export const tag = (description: string) =>
   z.string().regex(TAG_PATTERN).describe(description) as unknown as z.ZodType<Tag>;
 /**
- * An array that reports only its first invalid item. zod's own arrays create an issue for each one, of which an untrusted plan
- * may have a million. In the published schema it is an ordinary array.
+ * An array that reports only its first invalid item. zod's own arrays create an issue for each one, of which an
+ * untrusted plan may have a million. In the published schema it is an ordinary array.
  */
 export const listOf = <T extends z.ZodType>(item: T, least = 0) =>
   z

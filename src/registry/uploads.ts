@@ -48,9 +48,9 @@ export class Uploads {
   }
 
   /**
-   * The registry is queried immediately, because the saved offset may be outdated. A URL from a journal is not trusted: it
-   * may be of another repository, whose readers would get the blob. Unless its form shows that it is of this one, it is
-   * requested only if a new upload is at the same place, which is returned if the saved one cannot be used.
+   * The registry is queried immediately, because the saved offset may be outdated. A URL from a journal is not trusted:
+   * it may be of another repository, whose readers would get the blob. Unless its form shows that it is of this one, it
+   * is requested only if a new upload is at the same place, which is returned if the saved one cannot be used.
    */
   async resume(saved: SavedUpload, call: Call): Promise<RegistryUpload | undefined> {
     const url = saved.location.length > LOCATION_LIMIT ? null : URL.parse(saved.location);

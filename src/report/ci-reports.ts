@@ -5,8 +5,8 @@ import type {Tag} from '../model/reference.ts';
 import {imageName, printable} from './words.ts';
 
 /**
- * A run as JUnit XML, as GitLab reads it (GitLab: doc/ci/testing/unit_test_reports.md): a test case for each step, its class
- * the repository, and one for each tag that drifted.
+ * A run as JUnit XML, as GitLab reads it (GitLab: doc/ci/testing/unit_test_reports.md): a test case for each step, its
+ * class the repository, and one for each tag that drifted.
  * @param secondsOf how long a step took; undefined: not known, or it was not begun
  */
 export function renderJunit(
@@ -124,8 +124,8 @@ export function renderDotenv({plan, result, steps, bytes}: RunResult): string {
 }
 
 /**
- * The digests of what was copied, as skopeo writes them: of one image its digest alone, of a repository a line with digest and
- * name for each tag.
+ * The digests of what was copied, as skopeo writes them: of one image its digest alone, of a repository a line with
+ * digest and name for each tag.
  * @param image the one image that was asked for: its tag at the destination, if it gets one
  */
 export function renderDigests(

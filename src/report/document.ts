@@ -5,7 +5,9 @@ import type {Check} from '../model/plan.ts';
 import {compareNatural, compareText} from '../plan/compare.ts';
 import {counted, formatBytes} from './words.ts';
 
-/** What a report says, free of how it looks. All texts are plain and may come from outside: the renderers escape them. */
+/**
+ * What a report says, free of how it looks. All texts are plain and may come from outside: the renderers escape them.
+ */
 export interface ReportDocument {
   readonly title: string;
   /** What stands below the title: names and values. */
@@ -42,7 +44,8 @@ export interface Section {
 }
 
 /**
- * `+` is made, `~` is changed, `=` stays, `-` is left out or deleted, `!` is wrong, `?` is to be looked at, `✓` was done.
+ * `+` is made, `~` is changed, `=` stays, `-` is left out or deleted, `!` is wrong, `?` is to be looked at, `✓` was
+ * done.
  */
 export type Mark = '+' | '~' | '=' | '-' | '!' | '?' | '✓';
 
@@ -85,7 +88,10 @@ export interface RenderOptions {
 /** Rows that a section shows unless everything is asked for. */
 const ROW_LIMIT = 25;
 
-/** Whether a list is too long to be shown unless it is asked for. One row is not worth a line that says there is one more. */
+/**
+ * Whether a list is too long to be shown unless it is asked for. One row is not worth a line that says there is one
+ * more.
+ */
 export function isLong({length}: readonly unknown[]): boolean {
   return length > ROW_LIMIT + 1;
 }
@@ -218,8 +224,8 @@ interface FailureText {
 const FAILURE_LIMIT = 10;
 
 /**
- * What failed and why: those with the same code together, and of many with the same code the first ones and how many more
- * there are.
+ * What failed and why: those with the same code together, and of many with the same code the first ones and how many
+ * more there are.
  * @param what a failure is of, as the head of a column
  */
 export function failureSection(

@@ -44,8 +44,8 @@ details details { margin-left: 1rem; } details details > summary { font-weight: 
 `;
 
 /**
- * Search and order, in the browser. The page is whole without it. A search shows copies of the first rows that match, in a
- * table of its own: what a keystroke changes is small, however many rows the page has.
+ * Search and order, in the browser. The page is whole without it. A search shows copies of the first rows that match,
+ * in a table of its own: what a keystroke changes is small, however many rows the page has.
  */
 const SCRIPT = `
 "use strict";

@@ -28,7 +28,8 @@ const MARKS: Readonly<
 const SIZE_LIMIT = 16 * 1024 * 1024;
 
 /**
- * A document as one page that needs nothing besides: no request, light or dark as the reader has it. It is not shortened; only of what is more than a browser shows, the details are left out and counted.
+ * A document as one page that needs nothing besides: no request, light or dark as the reader has it. It is not
+ * shortened; only of what is more than a browser shows, the details are left out and counted.
  * @param figure HTML that is shown before the sections
  */
 export function renderHtml(document: ReportDocument, figure?: string): string {

@@ -16,8 +16,8 @@ export interface MigrationSource {
 }
 
 /**
- * A migration file to start from. A source that lists its repositories gets one route with a glob, which finds later ones
- * too, and the repositories as a comment above it; otherwise each repository gets a route of its own.
+ * A migration file to start from. A source that lists its repositories gets one route with a glob, which finds later
+ * ones too, and the repositories as a comment above it; otherwise each repository gets a route of its own.
  */
 export function renderInventoryMigration(
   inventory: Inventory,

@@ -21,8 +21,8 @@ const SEEN_ROWS = 100;
 const FACT_LIMIT = 300;
 
 /**
- * A document as a comment on a merge request, in GitLab's and GitHub's flavour: the summary first, details folded. It has
- * fewer than 60,000 bytes, unless the options say otherwise, and says what is left out.
+ * A document as a comment on a merge request, in GitLab's and GitHub's flavour: the summary first, details folded. It
+ * has fewer than 60,000 bytes, unless the options say otherwise, and says what is left out.
  */
 export function renderMarkdown(document: ReportDocument, options: RenderOptions = {}): string {
   const {title, facts, sections, details, summary, everything} = document;
@@ -134,8 +134,8 @@ function factValue(value: string): string {
 }
 
 /**
- * Words and numbers that mean nothing to GitLab and GitHub, with the punctuation around them. What looks like the id of a
- * commit becomes a link, and so do issues such as ABC-1.
+ * Words and numbers that mean nothing to GitLab and GitHub, with the punctuation around them. What looks like the id of
+ * a commit becomes a link, and so do issues such as ABC-1.
  */
 const PLAIN_WORD =
   /^["'(]*(?!["'(]*[0-9a-f]{7})(?:\p{L}+(?:['-]\p{L}+)*|\d[\d.,]*\p{L}*)?["'),.;:?!…]*$/iu;
@@ -143,9 +143,10 @@ const PLAIN_WORD =
 const PARTS = /^(["'(]*)(.*?)(["'),.;:?!…]*)$/su;
 
 /**
- * Text that stays text. Whatever is more than a plain word may come from a registry, and becomes a code span: no markup,
- * HTML or link, no mention of people, issues or labels, no quick action. Escapes are not enough for that: GitLab looks for
- * references in the rendered page, where `&#64;` is an `@` again (lib/banzai/filter/references); it leaves code alone.
+ * Text that stays text. Whatever is more than a plain word may come from a registry, and becomes a code span: no
+ * markup, HTML or link, no mention of people, issues or labels, no quick action. Escapes are not enough for that:
+ * GitLab looks for references in the rendered page, where `&#64;` is an `@` again (lib/banzai/filter/references); it
+ * leaves code alone.
  */
 function escapeMarkdown(text: string): string {
   return printable(text)

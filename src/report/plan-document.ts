@@ -76,8 +76,8 @@ export function renderPlan(plan: Plan, format: ReviewFormat, options: ReviewOpti
 const ITEMS_AT_ONCE = 100;
 
 /**
- * The plan as indented JSON, with a newline at the end. It comes in pieces: as one text a large plan would take more memory
- * than it takes as it is.
+ * The plan as indented JSON, with a newline at the end. It comes in pieces: as one text a large plan would take more
+ * memory than it takes as it is.
  */
 export function* planJson(plan: Plan): Generator<string> {
   let before = '{';
@@ -105,11 +105,11 @@ function indented(value: unknown, indent: string): string {
 }
 
 /**
- * What a reviewer wants to know of a plan: what forbids it, what to look at, what moves, what is new, what stays, what is
- * left out. A plan of several repositories with more images than fit on a page has a line for each repository.
+ * What a reviewer wants to know of a plan: what forbids it, what to look at, what moves, what is new, what stays, what
+ * is left out. A plan of several repositories with more images than fit on a page has a line for each repository.
  *
- * Each kind of step has a list: what deletes something comes between what forbids the plan and the warnings, what creates
- * something before the images that need it.
+ * Each kind of step has a list: what deletes something comes between what forbids the plan and the warnings, what
+ * creates something before the images that need it.
  */
 function planDocument(plan: CopyPlan, options: RenderOptions): ReportDocument {
   const {checks, totals} = plan;

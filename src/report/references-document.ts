@@ -149,8 +149,8 @@ function onlyOnce({repositories, prefixes}: References): readonly {from: string;
 }
 
 /**
- * For `sed -E`. A name ends where no longer name could go on, and begins where none has begun; each substitution is there
- * twice, since two references may have one character between them. The longest names come first.
+ * For `sed -E`. A name ends where no longer name could go on, and begins where none has begun; each substitution is
+ * there twice, since two references may have one character between them. The longest names come first.
  */
 function sedScript(references: References): string {
   const prefixes = new Set(references.prefixes.map(({from}) => from));
@@ -170,8 +170,8 @@ function jsonOf({repositories, prefixes, access}: References): object {
 }
 
 /**
- * containerd maps hosts, not repositories: all repositories of a host have to be below one prefix of another (containerd:
- * docs/hosts.md, `override_path`).
+ * containerd maps hosts, not repositories: all repositories of a host have to be below one prefix of another
+ * (containerd: docs/hosts.md, `override_path`).
  * @throws TransshipError USAGE where they are not
  */
 function hostsToml({repositories}: References): string {

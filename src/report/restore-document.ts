@@ -3,7 +3,9 @@ import {type CopyPlan, deletionsOf} from '../model/plan.ts';
 import {AS_JSON, driftRow, failureSection, type ReportDocument} from './document.ts';
 import {counted, imageName} from './words.ts';
 
-/** The result of restoring deleted tags: tags that were pushed since, failures with reasons, and the number restored. */
+/**
+ * The result of restoring deleted tags: tags that were pushed since, failures with reasons, and the number restored.
+ */
 export function restoreDocument(result: RunResult, plan: CopyPlan): ReportDocument {
   const {steps, drift = []} = result;
   const names = new Map(

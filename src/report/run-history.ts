@@ -4,7 +4,10 @@ import {escapeHtml} from './html.ts';
 import {statusDocument} from './status-document.ts';
 import {counted, formatBytes, formatDuration} from './words.ts';
 
-/** What a page says of the runs of a plan, before its images: each run, what took longest, what failed, what was tried again. */
+/**
+ * What a page says of the runs of a plan, before its images: each run, what took longest, what failed, what was tried
+ * again.
+ */
 export function historySections(history: RunHistory): readonly Section[] {
   const {runs, moreRuns, steps, moreSteps, failures, moreFailures, retries, moreRetries, isTimed} =
     history;
@@ -127,7 +130,9 @@ function historySummary({began, ended, workedMs, runs, moreRuns, slices}: RunHis
 
 const HEIGHT = 60;
 
-/** Throughput, failures and retries over time, as pictures with a table in their place for whoever does not see them. */
+/**
+ * Throughput, failures and retries over time, as pictures with a table in their place for whoever does not see them.
+ */
 export function historyFigure(history: RunHistory): string {
   const {slices, workedMs, breaks, isTimed} = history;
   const status = escapeHtml(statusDocument(history.status).summary);

@@ -44,8 +44,8 @@ const WAYS = {
 } as const satisfies Record<ProjectMove['way'], string>;
 
 /**
- * What a reviewer wants to know of transfers: what forbids them, what to look at, what is done in which order, and every
- * image; of several repositories with many images a line each.
+ * What a reviewer wants to know of transfers: what forbids them, what to look at, what is done in which order, and
+ * every image; of several repositories with many images a line each.
  */
 export function transferDocument(plan: TransferPlan, options: RenderOptions): ReportDocument {
   const {moves, groups = [], skipped, checks} = plan;

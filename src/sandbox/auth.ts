@@ -18,7 +18,9 @@ export interface Access {
 
 const ACTIONS: readonly string[] = ['pull', 'push', 'delete', '*'] satisfies readonly Action[];
 
-/** The permissions that a request needs (distribution: registry/handlers/app.go, `authorized`, `appendAccessRecords`). */
+/**
+ * The permissions that a request needs (distribution: registry/handlers/app.go, `authorized`, `appendAccessRecords`).
+ */
 function accessFor({route, method, query}: Exchange): readonly Access[] {
   if (route.kind === 'catalog') return [{type: 'registry', name: 'catalog', actions: ['*']}];
   if (!('repository' in route)) return [];

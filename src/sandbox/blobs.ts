@@ -31,8 +31,8 @@ export async function answerBlob(
 }
 
 /**
- * Sends a blob as the distribution family does, with Go's `http.ServeContent` (distribution: registry/storage/blobserver.go),
- * which applies Range to HEAD as well.
+ * Sends a blob as the distribution family does, with Go's `http.ServeContent` (distribution:
+ * registry/storage/blobserver.go), which applies Range to HEAD as well.
  */
 async function pullBlob(
   {storage}: Registry,

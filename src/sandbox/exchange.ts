@@ -129,8 +129,8 @@ export function refusals(
 }
 
 /**
- * The refusal for a method that an endpoint does not support (gorilla/handlers, `MethodHandler`, with which registries of
- * the distribution family dispatch).
+ * The refusal for a method that an endpoint does not support (gorilla/handlers, `MethodHandler`, with which registries
+ * of the distribution family dispatch).
  * @param allow the methods that it supports
  */
 export function methodRefused(allow: string): Refusal {

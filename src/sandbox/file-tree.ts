@@ -11,8 +11,8 @@ export interface Slice {
 }
 
 /**
- * The storage of the sandbox: files in directories, in memory or on disk. Paths are relative, joined by `/`; the caller has
- * validated their parts (digests, repository names, tags, upload ids).
+ * The storage of the sandbox: files in directories, in memory or on disk. Paths are relative, joined by `/`; the caller
+ * has validated their parts (digests, repository names, tags, upload ids).
  */
 export interface FileTree {
   /** Size in bytes; undefined: no such file. */
@@ -232,8 +232,8 @@ async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
 // repositories/<name>/_blobs/<algorithm>/<hex>             empty: the repository has the blob
 // repositories/<name>/_manifests/<algorithm>/<hex>         the media type: the repository has the manifest
 // repositories/<name>/_tags/<tag>                          the digest of the tag
-// repositories/<name>/_referrers/<subject>/<digest>        empty: this manifest has that subject (`:` of it written as `/`)
-// repositories/<name>/_uploads/<id>                        the bytes of an upload so far
+// repositories/<name>/_referrers/<subject>/<digest>        empty: this manifest has that subject (`:` of it written as
+// `/`) repositories/<name>/_uploads/<id>                        the bytes of an upload so far
 // No part of a repository's name starts with "_", so the directories of one repository are never those of another.
 
 export const REPOSITORIES_DIRECTORY = 'repositories';

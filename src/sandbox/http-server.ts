@@ -27,8 +27,8 @@ export interface LoggedRequest {
 }
 
 /**
- * The latest requests, in the order in which they ended. A request is in the log before the client has its whole response,
- * unless the body is large.
+ * The latest requests, in the order in which they ended. A request is in the log before the client has its whole
+ * response, unless the body is large.
  */
 export class RequestLog {
   readonly #limit: number;
@@ -106,7 +106,8 @@ interface Traffic {
 }
 
 /**
- * Serves one request and logs it; never rejects. If `answer` throws a Refusal, sends its reply; for any other error, 500.
+ * Serves one request and logs it; never rejects. If `answer` throws a Refusal, sends its reply; for any other error,
+ * 500.
  * @param number see `Exchange.number`
  */
 async function serve(

@@ -33,8 +33,8 @@ const indexSchema = z.object({
 });
 
 /**
- * Copies an OCI image layout (image-spec image-layout.md) into a repository, byte for byte, with its tags. Content that is
- * listed but absent is left out: foreign layers, other platforms of a sparse image.
+ * Copies an OCI image layout (image-spec image-layout.md) into a repository, byte for byte, with its tags. Content that
+ * is listed but absent is left out: foreign layers, other platforms of a sparse image.
  * @param tagOf the tag for an entry of this name; undefined: the entry is left out
  * @returns the tags
  * @throws TransshipError FILE_INVALID, FILE_UNREADABLE, MANIFEST_INVALID, BLOB_DIGEST_MISMATCH

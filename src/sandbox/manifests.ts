@@ -31,7 +31,10 @@ import type {RouteOf} from './route.ts';
 
 type ManifestRoute = RouteOf<'manifest'>;
 
-/** `/v2/<name>/manifests/<reference>` (distribution-spec, "Pulling manifests", "Pushing Manifests", "Deleting Manifests"). */
+/**
+ * `/v2/<name>/manifests/<reference>` (distribution-spec, "Pulling manifests", "Pushing Manifests", "Deleting
+ * Manifests").
+ */
 export async function answerManifest(
   registry: Registry,
   exchange: Exchange,

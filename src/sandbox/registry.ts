@@ -51,8 +51,8 @@ export interface Flavour {
    */
   readonly losesCutUploads: boolean;
   /**
-   * Whether the size of a chunk must match its Content-Range (400 SIZE_INVALID), as in distribution 3; GitLab checks the
-   * start only (registry/handlers/blobupload.go, `PatchBlobData`).
+   * Whether the size of a chunk must match its Content-Range (400 SIZE_INVALID), as in distribution 3; GitLab checks
+   * the start only (registry/handlers/blobupload.go, `PatchBlobData`).
    */
   readonly checksChunkSizes: boolean;
   /** Whether blobs are stored as sha256 only, whatever the digest of the upload (GitLab with a metadata database). */

@@ -22,7 +22,9 @@ export type Route =
   | {readonly kind: 'slash'; readonly location: string}
   /** A route whose digest, reference or upload id is invalid: nothing of it may reach the storage. */
   | {readonly kind: 'invalid'; readonly repository: RepositoryPath; readonly refusal: Refusal}
-  /** No route; this includes invalid names and tags, because routes of the distribution family contain their grammar. */
+  /**
+   * No route; this includes invalid names and tags, because routes of the distribution family contain their grammar.
+   */
   | {readonly kind: 'unknown'};
 
 export type RouteOf<K extends Route['kind']> = Extract<Route, {kind: K}>;

@@ -18,8 +18,8 @@ export function makeSigningKey(): SigningKey {
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 
 /**
- * The id with which distribution finds the key in its certificates: 240 bits of the sha256 of the public key, in base32,
- * in groups of four (libtrust: util.go, `keyIDFromCryptoKey`).
+ * The id with which distribution finds the key in its certificates: 240 bits of the sha256 of the public key, in
+ * base32, in groups of four (libtrust: util.go, `keyIDFromCryptoKey`).
  */
 function keyId(publicKey: KeyObject): string {
   const encoded = publicKey.export({type: 'spki', format: 'der'});
@@ -52,8 +52,8 @@ const COMMON_NAME = der(OBJECT_ID, Buffer.from([0x55, 0x04, 0x03]));
 const VERSION_3 = der(EXPLICIT_0, der(INTEGER, Buffer.from([2])));
 
 /**
- * A minimal certificate (RFC 5280) that binds `name` to the public key: registries require the key of a token service in
- * this form. Valid from 2000 to 9999, because it lives only as long as the process.
+ * A minimal certificate (RFC 5280) that binds `name` to the public key: registries require the key of a token service
+ * in this form. Valid from 2000 to 9999, because it lives only as long as the process.
  * @returns PEM
  */
 function selfSignedCertificate(

@@ -130,7 +130,10 @@ export class TokenSigner {
   readonly key: SigningKey = makeSigningKey();
   readonly #leewaySeconds: number;
   readonly #clock: () => number;
-  /** Tokens with a valid signature, oldest first. Verification takes longer than most responses, and clients send a token with each request. */
+  /**
+   * Tokens with a valid signature, oldest first. Verification takes longer than most responses, and clients send a
+   * token with each request.
+   */
   readonly #genuine = new Map<string, TokenPayload>();
 
   /**

@@ -199,7 +199,9 @@ function uploadInvalid(): Refusal {
   return refusal(404, 'BLOB_UPLOAD_INVALID', 'blob upload invalid', {});
 }
 
-/** A client that sends to an outdated Location. The response does not contain the offset: the client has to query it. */
+/**
+ * A client that sends to an outdated Location. The response does not contain the offset: the client has to query it.
+ */
 function outdated(): Refusal {
   return refusal(416, 'RESUMABLE_BLOB_UPLOAD_INVALID', 'resumable blob upload invalid');
 }

@@ -6,8 +6,8 @@ import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 
 /*
- * How much memory an archive takes: a layout with one layer of so many GiB is copied into an archive in parts, and out of
- * it. Run: node test/bench/archive-memory.ts [GiB] (default 4); needs four times as much disk.
+ * How much memory an archive takes: a layout with one layer of so many GiB is copied into an archive in parts, and out
+ * of it. Run: node test/bench/archive-memory.ts [GiB] (default 4); needs four times as much disk.
  */
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));

@@ -48,7 +48,8 @@ function limitOfLine({source, destination, isDone, content}: Workload): Limit | 
   }
   const roundTripMs = Math.max(source?.roundTripMs ?? 0, destination?.roundTripMs ?? 0);
   if (roundTripMs === 0) return undefined;
-  // A HEAD for each tag; or POST and PUT for each blob and PUT for each manifest, which is more than the source is asked.
+  // A HEAD for each tag; or POST and PUT for each blob and PUT for each manifest, which is more than the source is
+  // asked.
   const blobs = tags * (own.count + 1) + shared.count;
   const requests = isDone ? tags : 2 * blobs + tags;
   return {

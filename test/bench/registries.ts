@@ -13,8 +13,8 @@ export interface CountingRegistry extends AsyncDisposable {
 }
 
 /**
- * `docker`: a docker-registry process. `gitlab`: the sandbox, which tells the true offset of an upload that was cut off,
- * as GitLab's registry does; docker-registry 2 and 3 end such an upload (registry/handlers/blobupload.go,
+ * `docker`: a docker-registry process. `gitlab`: the sandbox, which tells the true offset of an upload that was cut
+ * off, as GitLab's registry does; docker-registry 2 and 3 end such an upload (registry/handlers/blobupload.go,
  * `ResumeBlobUpload`).
  */
 export type RegistryKind = 'docker' | 'gitlab';

@@ -16,8 +16,8 @@ interface Entry {
 /**
  * Runs all variants in turn. Before that comes a round that does not count. It takes memory
  * that no process had before, which a virtual machine's host has to find first: 5 GiB took 43 s in place of 34 s for
- * whichever tool was the first. And a tool's home is then like one that is in use: transship keeps what V8 compiled, without
- * which a run takes 0.02 s longer.
+ * whichever tool was the first. And a tool's home is then like one that is in use: transship keeps what V8 compiled,
+ * without which a run takes 0.02 s longer.
  */
 export async function runWorkload(
   workload: Workload,

@@ -9,8 +9,9 @@ import {tempDirectory} from '../support/temp.ts';
 import {writeEstate} from './registry-files.ts';
 
 /**
- * A whole registry moves in shards that run at once and are killed at random: prints the balance of the shards, the sizes of
- * the reviews and of the page of the runs, how long it took, and what was sent more than once. `node test/bench/shards.ts [REPOSITORIES [TAGS-EACH [SHARDS]]]`
+ * A whole registry moves in shards that run at once and are killed at random: prints the balance of the shards, the
+ * sizes of the reviews and of the page of the runs, how long it took, and what was sent more than once. `node
+ * test/bench/shards.ts [REPOSITORIES [TAGS-EACH [SHARDS]]]`
  */
 
 const MAIN = fileURLToPath(new URL('../../bin/transship.cjs', import.meta.url));

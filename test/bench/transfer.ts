@@ -14,9 +14,12 @@ import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 /**
  * Transfers against a GitLab in this process, by child processes. `node test/bench/transfer.ts [LATENCY-MS]`
  *
- * 1. One project with 200 tags: how long its images are away, in both modes, with and without a cleanup policy; and with a
- *    script around regctl that works on 32 tags at once (`go install github.com/regclient/regclient/cmd/regctl@latest`).
- * 2. A group of three projects, one of them in a subgroup, with 60 repositories, 600 tags and an empty repository: killed
+ * 1. One project with 200 tags: how long its images are away, in both modes, with and without a cleanup policy; and
+ * with a
+ *    script around regctl that works on 32 tags at once (`go install
+ *    github.com/regclient/regclient/cmd/regctl@latest`).
+ * 2. A group of three projects, one of them in a subgroup, with 60 repositories, 600 tags and an empty repository:
+ * killed
  *    (SIGKILL) three times and applied to its end, rolled back, and moved again.
  */
 
@@ -126,7 +129,10 @@ async function command(
 
 const QUIET = ['--progress', 'none'];
 
-/** From the first deleted tag of the old path to the last one that was pushed to the new one, phase by phase, in seconds. */
+/**
+ * From the first deleted tag of the old path to the last one that was pushed to the new one, phase by phase, in
+ * seconds.
+ */
 function awayOf(
   events: readonly LoggedEvent[],
   from: string,

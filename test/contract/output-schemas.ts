@@ -5,8 +5,8 @@ import type {RunEvent} from '../../src/model/event.ts';
 import type {RunResult, StatusResult, VerifyResult} from '../../src/model/outcome.ts';
 
 /**
- * What `--format json` and `--progress json` print, field by field. The published schemas are made of these; that they are the
- * types of the code, no more and no less, is checked by the compiler at the end.
+ * What `--format json` and `--progress json` print, field by field. The published schemas are made of these; that they
+ * are the types of the code, no more and no less, is checked by the compiler at the end.
  */
 
 const codes = Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]];

@@ -11,8 +11,8 @@ import {someBytes, storeImage} from '../support/small-images.ts';
 import {tempDirectory} from '../support/temp.ts';
 
 /*
- * Shows the progress of copies on terminals of several sizes, as tmux captures them: a slow copy, a retry, a wait, Ctrl-C, a
- * resumed run, a failure, a resize. Run: node test/demo/screens.ts [80x24 …]; needs tmux.
+ * Shows the progress of copies on terminals of several sizes, as tmux captures them: a slow copy, a retry, a wait,
+ * Ctrl-C, a resumed run, a failure, a resize. Run: node test/demo/screens.ts [80x24 …]; needs tmux.
  */
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));

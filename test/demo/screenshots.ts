@@ -20,8 +20,8 @@ import {tempDirectory} from '../support/temp.ts';
 import {runProgram} from '../support/program.ts';
 
 /**
- * Reviews of plans of all kinds, as pages with their pictures in Chromium at two widths and in both colour schemes, and as
- * Markdown: `npm run screenshots [-- DIRECTORY [NAME…]]`.
+ * Reviews of plans of all kinds, as pages with their pictures in Chromium at two widths and in both colour schemes, and
+ * as Markdown: `npm run screenshots [-- DIRECTORY [NAME…]]`.
  */
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));

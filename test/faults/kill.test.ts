@@ -50,7 +50,9 @@ async function storeImages(chunk: number): Promise<Images> {
   return {repository, chunk, tags};
 }
 
-/** A plan to copy the images to a repository of its own, with a forwarder before each registry, which has seen nothing. */
+/**
+ * A plan to copy the images to a repository of its own, with a forwarder before each registry, which has seen nothing.
+ */
 async function startCopy({images, registry, flags}: Route) {
   const stack = new AsyncDisposableStack();
   const forwarders: Readonly<Record<Side, Forwarder>> = {

@@ -42,7 +42,10 @@ function unpacked(bytes: Buffer): Buffer {
   return bytes[0] === 0x28 ? zstdDecompressSync(bytes) : bytes;
 }
 
-/** The images of a layout, each blob checked, and each layer with its diff id. Nothing of the code under test reads them. */
+/**
+ * The images of a layout, each blob checked, and each layer with its diff id. Nothing of the code under test reads
+ * them.
+ */
 async function imagesIn(directory: string): Promise<readonly FoundImage[]> {
   const files = await LayoutFiles.open(directory);
   const found: FoundImage[] = [];

@@ -10,8 +10,8 @@ import {type TempDirectory, tempDirectory} from '../support/temp.ts';
 import {transship} from '../support/transship.ts';
 
 /*
- * Each place as source and as destination, with real images of every kind. What arrives is copied into an image layout and
- * compared there with the fixture, byte for byte.
+ * Each place as source and as destination, with real images of every kind. What arrives is copied into an image layout
+ * and compared there with the fixture, byte for byte.
  */
 
 const IMAGES = [
@@ -169,7 +169,8 @@ describe('an image that another program stored', () => {
     await copied(source, direct, env);
     const wanted = await contentOf(direct);
     expect(wanted).toHaveLength(1);
-    // Each kind is read in one way, whoever wrote it: all of a row once, of the others those that keep bytes differently.
+    // Each kind is read in one way, whoever wrote it: all of a row once, of the others those that keep bytes
+    // differently.
     const row = store.endsWith('of skopeo') ? KINDS : (['docker-registry', 'dir'] as const);
     for (const to of row) {
       const [destination, out] = [place(to), place('oci')];

@@ -10,7 +10,8 @@ import {transship, type TransshipOptions} from '../support/transship.ts';
 
 /*
  * What the program does with any registry, as a user does it: with docker-registry, or with the registry that
- * TRANSSHIP_TEST_REGISTRY names (CONTRIBUTING.md). What a registry does to content is compared with the files that were sent.
+ * TRANSSHIP_TEST_REGISTRY names (CONTRIBUTING.md). What a registry does to content is compared with the files that were
+ * sent.
  */
 
 let own: DockerRegistry | undefined;

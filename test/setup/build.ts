@@ -8,8 +8,8 @@ import {promisify} from 'node:util';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /**
- * Once before all tests: builds the program as it is shipped, for the tests that start it as a process. From the sources
- * it takes three times as long to start, and some tests start it a hundred times.
+ * Once before all tests: builds the program as it is shipped, for the tests that start it as a process. From the
+ * sources it takes three times as long to start, and some tests start it a hundred times.
  */
 export default async function setup(): Promise<() => Promise<void>> {
   const directory = await mkdtemp(join(tmpdir(), 'transship-build-'));

@@ -8,8 +8,8 @@ export const MAIN =
   fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 /**
- * Variables with which processes share what V8 compiled of the program, as the runs of a user do: a fifth of a start. Not
- * in a home, which is gone after its test.
+ * Variables with which processes share what V8 compiled of the program, as the runs of a user do: a fifth of a start.
+ * Not in a home, which is gone after its test.
  */
 export const COMPILE_CACHE: Readonly<Record<string, string>> = cacheIn(
   process.env['TRANSSHIP_TEST_COMPILED'],

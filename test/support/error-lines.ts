@@ -17,8 +17,8 @@ const PROGRESS =
   /^(?:(?:still reading|reading .+|retrying in .+|\S+ (?:asks for \d+ s of quiet|limits requests, next try after \d+ s): .+)\n)*/;
 
 /**
- * Reads the three lines of an error from stderr, or with `--format json` its line of JSON, which what was tried again may
- * precede.
+ * Reads the three lines of an error from stderr, or with `--format json` its line of JSON, which what was tried again
+ * may precede.
  * @throws Error where stderr holds anything else, or stdout anything at all
  */
 export function toldError({code: exit, stdout, stderr}: ProgramResult): ToldError {

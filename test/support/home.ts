@@ -7,7 +7,9 @@ afterAll(async () => {
   await (await home)?.[Symbol.asyncDispose]();
 });
 
-/** A home without logins, the same for all of a test file: a plan that was made in it counts as made on this machine. */
+/**
+ * A home without logins, the same for all of a test file: a plan that was made in it counts as made on this machine.
+ */
 export async function sharedHome(): Promise<string> {
   home ??= tempDirectory();
   return (await home).path;

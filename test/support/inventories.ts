@@ -105,8 +105,8 @@ export function destination(
 }
 
 /**
- * A layout as a source. What has no tag and a subject is a referrer; with `attach`, tags of signatures and fallback tags
- * are attached to their subjects, otherwise they are asked for like any other tag.
+ * A layout as a source. What has no tag and a subject is a referrer; with `attach`, tags of signatures and fallback
+ * tags are attached to their subjects, otherwise they are asked for like any other tag.
  */
 export function layoutSource(
   name: LayoutName,

@@ -81,8 +81,9 @@ interface HarborAccount {
 }
 
 /**
- * A Harbor 2 (goharbor/harbor: api/v2.0/swagger.yaml; src/server/v2.0/handler/project.go and repository.go): pages of 100 at
- * most, `Link` and `X-Total-Count`, Basic authentication, public projects for everybody (src/common/rbac/project/rbac_user.go).
+ * A Harbor 2 (goharbor/harbor: api/v2.0/swagger.yaml; src/server/v2.0/handler/project.go and repository.go): pages of
+ * 100 at most, `Link` and `X-Total-Count`, Basic authentication, public projects for everybody
+ * (src/common/rbac/project/rbac_user.go).
  */
 export function startHarbor(
   projects: readonly HarborProject[],
@@ -145,8 +146,8 @@ interface HubRepository {
 }
 
 /**
- * Docker Hub (docs.docker.com/reference/api/hub/latest): tokens from `/v2/auth/token`, pages of 100 at most whose `next` is
- * a URL of hub.docker.com, private repositories for those who are logged in.
+ * Docker Hub (docs.docker.com/reference/api/hub/latest): tokens from `/v2/auth/token`, pages of 100 at most whose
+ * `next` is a URL of hub.docker.com, private repositories for those who are logged in.
  */
 export function startDockerHub(
   namespaces: Readonly<Record<string, readonly HubRepository[]>>,

@@ -6,8 +6,8 @@ const BEGIN = Date.parse('2026-03-02T20:00:00Z');
 const MINUTE = 60_000;
 
 /**
- * Journals of shards that applied a plan: one run each that is killed half-way, a night, and a run that ends. Of every 40
- * images one fails in the second run, of every 25 blobs one is tried again.
+ * Journals of shards that applied a plan: one run each that is killed half-way, a night, and a run that ends. Of every
+ * 40 images one fails in the second run, of every 25 blobs one is tried again.
  */
 export function shardJournals(plan: CopyPlan, shards: number): readonly StatusJournal[] {
   const copies = copiesOf(plan);

@@ -32,9 +32,9 @@ const OWNED: Readonly<Record<string, string>> = {
   zod: 'model/schema.ts',
 };
 /**
- * What the sandbox may import of the product as values: zod, the bounded parser of JSON, and the error that a command prints. Of `model/` it may use
- * types besides. Whatever decides (grammars, media types, limits, reading of manifests) it has of its own: a mistake
- * shared with the product would pass every test that runs against the sandbox.
+ * What the sandbox may import of the product as values: zod, the bounded parser of JSON, and the error that a command
+ * prints. Of `model/` it may use types besides. Whatever decides (grammars, media types, limits, reading of manifests)
+ * it has of its own: a mistake shared with the product would pass every test that runs against the sandbox.
  */
 const SANDBOX_VALUES = new Set(['model/schema.ts', 'model/json.ts', 'model/error.ts']);
 /** Layers of pure functions, and what they must do without. */

@@ -5,8 +5,8 @@ import type {Tag} from '../../src/model/reference.ts';
 import {NEVER} from './streams.ts';
 
 /**
- * The registry that TRANSSHIP_TEST_REGISTRY names, for the tests that any registry has to pass: `host/path`, with `{}` where
- * a name of its own for each repository belongs (default: below the path). Undefined: the tests start their own.
+ * The registry that TRANSSHIP_TEST_REGISTRY names, for the tests that any registry has to pass: `host/path`, with `{}`
+ * where a name of its own for each repository belongs (default: below the path). Undefined: the tests start their own.
  */
 export const TEST_REGISTRY: string | undefined =
   process.env['TRANSSHIP_TEST_REGISTRY'] || undefined;

@@ -21,8 +21,8 @@ import {Content, serveRegistry} from './registry.ts';
 import {type Case, expectEnd, type Trial} from './trial.ts';
 
 /*
- * What is below ~/.cache/transship may be forged, cut, of any size, and no file at all. That may cost time, never the copy,
- * a secret, a file of the user, or a mount of what the source does not have.
+ * What is below ~/.cache/transship may be forged, cut, of any size, and no file at all. That may cost time, never the
+ * copy, a secret, a file of the user, or a mount of what the source does not have.
  */
 
 const GROUP = 'poisoned caches';

@@ -21,8 +21,8 @@ import {runProgram} from '../support/program.ts';
 import {type Case, expectEnd, type Trial} from './trial.ts';
 
 /*
- * Journals, undo files and locks that somebody else wrote. They are memories: whatever they say, a run does what its plan
- * and its flags permit, sends bytes to the planned repositories, and deletes nothing else (docs/security.md).
+ * Journals, undo files and locks that somebody else wrote. They are memories: whatever they say, a run does what its
+ * plan and its flags permit, sends bytes to the planned repositories, and deletes nothing else (docs/security.md).
  */
 
 const GROUP = 'forged journals';

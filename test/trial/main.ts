@@ -1,4 +1,5 @@
 import {inspect} from 'node:util';
+import {memoryLimit} from '../bench/memory-limit.ts';
 import {type Case, Trial} from './trial.ts';
 import {caches} from './caches.ts';
 import {files} from './files.ts';
@@ -17,6 +18,7 @@ import {words} from './words.ts';
 /*
  * Runs the program, as it is shipped, against hostile servers, files and words, and looks at its memory, its time, its
  * output and the files that it leaves. It takes too long for `npm test`. Run: npm run trial [-- GROUP…] [-- --jobs N]
+ * [-- --memory MIB], which runs the program in a control group, as in a container: all jobs together have this memory.
  */
 
 const ALL: readonly Case[] = [
@@ -44,8 +46,9 @@ interface Sum {
 }
 
 const args = process.argv.slice(2);
-const jobsAt = args.indexOf('--jobs');
-const jobs = jobsAt < 0 ? 1 : Number(args.splice(jobsAt, 2)[1]);
+const jobs = numberOf('--jobs') ?? 1;
+const mib = numberOf('--memory');
+await using memory = mib === undefined ? undefined : await memoryLimit(mib);
 const chosen = ALL.filter(
   ({group, name}) =>
     args.length === 0 || args.some((arg) => group === arg || `${group}/${name}`.includes(arg)),
@@ -70,7 +73,7 @@ async function attempt(one: Case): Promise<void> {
   const {group, name} = one;
   const sum = sums.get(group) ?? {cases: 0, runs: 0, failed: 0, peakMiB: 0, longest: 0};
   sums.set(group, sum);
-  const trial = await Trial.begin(one);
+  const trial = await Trial.begin(one, memory);
   let problem: unknown;
   try {
     await one.run(trial);
@@ -91,4 +94,9 @@ async function attempt(one: Case): Promise<void> {
       ? 'ok'
       : `FAILED: ${problem instanceof Error ? problem.message : inspect(problem)}`;
   process.stdout.write(`${group}/${name}: ${cost}: ${end}\n`);
+}
+
+function numberOf(flag: string): number | undefined {
+  const at = args.indexOf(flag);
+  return at < 0 ? undefined : Number(args.splice(at, 2)[1]);
 }

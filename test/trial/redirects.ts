@@ -10,8 +10,9 @@ import {Content, serveRegistry} from './registry.ts';
 import {type Case, expectEnd, formsOf, type Trial} from './trial.ts';
 
 /*
- * Where servers lead: redirects, realms, upload locations, links to next pages, the URLs of layers. A registry of a public
- * name may lead to no address of this machine or of a private network, and no server that is led to gets a credential.
+ * Where servers lead: redirects, realms, upload locations, links to next pages, the URLs of layers. A registry of a
+ * public name may lead to no address of this machine or of a private network, and no server that is led to gets a
+ * credential.
  */
 
 const GROUP = 'redirects and realms';

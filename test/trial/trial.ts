@@ -3,6 +3,7 @@ import {lstat, mkdir, readdir, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
+import type {MemoryLimit} from '../bench/memory-limit.ts';
 import {cleanEnvironment} from '../support/program.ts';
 import {runHere} from '../support/run-here.ts';
 import {type TempDirectory, tempDirectory} from '../support/temp.ts';
@@ -73,6 +74,7 @@ process.on('exit', () => {
 /** What one case runs, and what it has to look at afterwards. */
 export class Trial implements AsyncDisposable {
   readonly #seconds: number;
+  readonly #memory: MemoryLimit | undefined;
   readonly #temp: TempDirectory;
   readonly #resources = new AsyncDisposableStack();
   readonly #secrets = new Set<string>();
@@ -83,13 +85,15 @@ export class Trial implements AsyncDisposable {
   longest = 0;
   runs = 0;
 
-  private constructor(temp: TempDirectory, seconds: number) {
+  private constructor(temp: TempDirectory, seconds: number, memory: MemoryLimit | undefined) {
     this.#temp = temp;
     this.#seconds = seconds;
+    this.#memory = memory;
   }
 
-  static async begin({seconds = 30}: Case): Promise<Trial> {
-    const trial = new Trial(await tempDirectory(), seconds);
+  /** @param memory where the program runs; undefined: it may take all memory, and Node collects garbage later */
+  static async begin({seconds = 30}: Case, memory?: MemoryLimit): Promise<Trial> {
+    const trial = new Trial(await tempDirectory(), seconds, memory);
     for (const name of ['home', 'tmp', 'work']) await mkdir(trial.#temp.join(name));
     return trial;
   }
@@ -136,7 +140,9 @@ export class Trial implements AsyncDisposable {
       ...options.env,
     };
     const began = performance.now();
-    const child = spawn(process.execPath, [MAIN, ...args], {
+    const command = [process.execPath, MAIN, ...args];
+    const [file = '', ...words] = this.#memory?.within(command) ?? command;
+    const child = spawn(file, words, {
       cwd: options.cwd ?? this.#temp.join('work'),
       env,
       stdio: ['pipe', 'pipe', 'pipe'],

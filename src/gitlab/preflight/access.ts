@@ -22,8 +22,8 @@ export interface AccessQuestion {
 }
 
 /**
- * Who may pull through the one group and not through the other: members, deploy tokens of groups, and CI jobs by allowlists
- * that name groups.
+ * Who may pull through the one group and not through the other: members, deploy tokens of groups, and CI jobs by
+ * allowlists that name groups.
  * @returns undefined: the group stays
  */
 export async function accessFacts(

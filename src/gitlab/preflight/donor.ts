@@ -30,7 +30,8 @@ export interface DonorQuestion {
 
 /**
  * Looks at the place where the images are to wait.
- * @throws TransshipError DONOR_UNFIT for a project that cannot have images; NAMESPACE_NOT_FOUND for a project that could not be made either, PROJECT_NOT_FOUND for an id
+ * @throws TransshipError DONOR_UNFIT for a project that cannot have images; NAMESPACE_NOT_FOUND for a project that
+ *   could not be made either, PROJECT_NOT_FOUND for an id
  */
 export async function findDonor(
   {kind, path}: MoveWish['donor'],
@@ -69,7 +70,10 @@ export async function findDonor(
   return {donor, mayCreate, ...(problem === undefined ? {} : {problem})};
 }
 
-/** Why there cannot be a new project of this path, which is its name as well; undefined: there can, as far as GitLab tells. */
+/**
+ * Why there cannot be a new project of this path, which is its name as well; undefined: there can, as far as GitLab
+ * tells.
+ */
 async function whyNotNew(
   fullPath: string,
   namespace: Namespace,

@@ -31,9 +31,9 @@ export interface TransferQuestion extends DonorQuestion {
 }
 
 /**
- * Finds out all that the transfer of one project depends on, and proves what can be proved. Nothing is changed, except a probe tag,
- * pushed to a donor project and deleted. With a directory as the donor, content of the old path is sent there once
- * more.
+ * Finds out all that the transfer of one project depends on, and proves what can be proved. Nothing is changed, except
+ * a probe tag, pushed to a donor project and deleted. With a directory as the donor, content of the old path is sent
+ * there once more.
  * @throws TransshipError PROJECT_NOT_FOUND, NAMESPACE_NOT_FOUND, TOKEN_SCOPE_MISSING, and what GitLab and its registry
  *   answer
  */
@@ -105,7 +105,10 @@ export async function gatherTransferFacts(
   };
 }
 
-/** Of users' own namespaces nothing is inherited but by the user. A project in a group that moves is told of with the group. */
+/**
+ * Of users' own namespaces nothing is inherited but by the user. A project in a group that moves is told of with the
+ * group.
+ */
 async function namespaceAccess(
   project: Project,
   target: TargetFacts,

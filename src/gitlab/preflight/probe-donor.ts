@@ -70,8 +70,8 @@ export interface Sample {
 
 /**
  * Pushes an image to the donor, deletes its tag and looks whether it is gone: storage without the right to delete lets
- * registries answer 202 and keep the tag (GitLab container registry: issue 551). The image is one that is to wait there,
- * its blobs mounted; where that is not to be had, one of a hundred bytes.
+ * registries answer 202 and keep the tag (GitLab container registry: issue 551). The image is one that is to wait
+ * there, its blobs mounted; where that is not to be had, one of a hundred bytes.
  * @returns what went wrong, or `passed`
  */
 async function probeDonor(

@@ -178,8 +178,8 @@ async function findTaken(
 }
 
 /**
- * Another project with this name in a namespace: GitLab has each name once there, and refuses a new project as well as a
- * transfer (GitLab: app/models/project.rb, app/services/projects/transfer_service.rb).
+ * Another project with this name in a namespace: GitLab has each name once there, and refuses a new project as well as
+ * a transfer (GitLab: app/models/project.rb, app/services/projects/transfer_service.rb).
  */
 export async function namesake(
   project: {readonly id: number | undefined; readonly name: string},

@@ -207,7 +207,10 @@ export async function proveUpload(
   if (small !== undefined) await sendAgain(repository, small, call);
 }
 
-/** The registry has the blob, so this changes nothing there. Its size is the registry's: that of a manifest may be wrong. */
+/**
+ * The registry has the blob, so this changes nothing there. Its size is the registry's: that of a manifest may be
+ * wrong.
+ */
 async function sendAgain(
   repository: RepositoryWriter,
   described: Descriptor,

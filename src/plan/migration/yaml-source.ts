@@ -127,8 +127,8 @@ function quotesHint(message: string): string {
 }
 
 /**
- * Of quotes and brackets, one of each pair counts; so does a closing bracket that closes nothing, which is an error. A list
- * takes more memory than its items.
+ * Of quotes and brackets, one of each pair counts; so does a closing bracket that closes nothing, which is an error. A
+ * list takes more memory than its items.
  */
 function hasFewIndicators(text: string): boolean {
   let count = 0;

@@ -245,8 +245,8 @@ export type PathChange =
   | {readonly kind: 'path'; readonly path: string};
 
 /**
- * The paths that the project may have between two changes, because GitLab changes namespace and path one after the other;
- * empty: one call moves it.
+ * The paths that the project may have between two changes, because GitLab changes namespace and path one after the
+ * other; empty: one call moves it.
  */
 export function betweenPaths({
   project,

@@ -70,7 +70,8 @@ export interface CredentialSources {
  * Within a file: `credHelpers`, then `auths`, then `credsStore`.
  *
  * The variables of a side belong to one host: the one in TRANSSHIP_<SIDE>_HOST, or else the first one on that side, if
- * `mayHaveLogin` allows it. A second host on that side is then an error, so that no password is sent to the wrong registry.
+ * `mayHaveLogin` allows it. A second host on that side is then an error, so that no password is sent to the wrong
+ * registry.
  *
  * Files are read once, and each helper runs once for a server; `forget` clears these results.
  */
@@ -116,8 +117,8 @@ export class CredentialStore {
   }
 
   /**
-   * Names the registries of a side before any of them is asked. Of several, the variables of the side could mean any, so
-   * without a host they are sent to none.
+   * Names the registries of a side before any of them is asked. Of several, the variables of the side could mean any,
+   * so without a host they are sent to none.
    * @param hosts `host[:port]` of references
    */
   announce(side: CredentialSide, hosts: Iterable<string>): void {

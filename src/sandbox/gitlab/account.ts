@@ -61,8 +61,8 @@ export function bearerOf(world: World, token: WorldToken | undefined): Person | 
 }
 
 /**
- * The user that signs in at the token service (GitLab: lib/gitlab/auth.rb, `find_for_git_client`). The name is ignored with
- * an access token, `gitlab-ci-token` with that of a job, and the token's own with a deploy token.
+ * The user that signs in at the token service (GitLab: lib/gitlab/auth.rb, `find_for_git_client`). The name is ignored
+ * with an access token, `gitlab-ci-token` with that of a job, and the token's own with a deploy token.
  */
 export function signIn(
   world: World,

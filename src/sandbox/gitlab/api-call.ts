@@ -66,7 +66,8 @@ export const numberField = z.coerce.number().int();
 export const flagField = z.union([z.boolean(), z.stringbool()]);
 
 /**
- * The project in the path, by id or full path. A former path is redirected, for GET only (GitLab: lib/api/helpers.rb, `find_project!`; doc/api/rest/_index.md, "Redirects").
+ * The project in the path, by id or full path. A former path is redirected, for GET only (GitLab: lib/api/helpers.rb,
+ * `find_project!`; doc/api/rest/_index.md, "Redirects").
  * @throws ApiRefusal 301, 404, 405
  */
 export function projectOf({world, person, params, exchange}: ApiCall): WorldProject {

@@ -92,8 +92,8 @@ export class Api {
 }
 
 /**
- * Requires a scope that gives access to an endpoint (GitLab: lib/api/api_guard.rb). The token of a job gives access only to
- * the registry of its own project.
+ * Requires a scope that gives access to an endpoint (GitLab: lib/api/api_guard.rb). The token of a job gives access
+ * only to the registry of its own project.
  * @throws ApiRefusal 401, 403, 404
  */
 function requireScope(

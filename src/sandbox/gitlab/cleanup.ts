@@ -10,8 +10,8 @@ import type {WorldProject} from './world.ts';
 const ONCE_PER_MS = 60 * 60 * 1000;
 
 /**
- * `DELETE …/tags?name_regex_delete=…`: in the background, once an hour (GitLab: lib/api/project_container_repositories.rb,
- * app/services/projects/container_repository/cleanup_tags_base_service.rb).
+ * `DELETE …/tags?name_regex_delete=…`: in the background, once an hour (GitLab:
+ * lib/api/project_container_repositories.rb, app/services/projects/container_repository/cleanup_tags_base_service.rb).
  */
 export async function removeTags(call: ApiCall): Promise<Reply> {
   const {query, person, world, clock, background, switches} = call;
@@ -71,8 +71,8 @@ function ageOf(text: string | null | undefined): number | undefined {
 }
 
 /**
- * RE2, approximately: JavaScript's expressions can do more. GitLab writes `\A…\z` around the text without a group (GitLab:
- * cleanup_tags_base_service.rb, `filter_by_name!`), so each side of `a|b` is anchored at one end only.
+ * RE2, approximately: JavaScript's expressions can do more. GitLab writes `\A…\z` around the text without a group
+ * (GitLab: cleanup_tags_base_service.rb, `filter_by_name!`), so each side of `a|b` is anchored at one end only.
  * @throws SyntaxError
  */
 function tagExpression(text: string): RegExp {

@@ -85,8 +85,8 @@ export interface Gap {
 }
 
 /**
- * The periods in which an image that had a tag before had none, anywhere in the registry. The caller has to check that the
- * image was in a donor outside GitLab at that time.
+ * The periods in which an image that had a tag before had none, anywhere in the registry. The caller has to check that
+ * the image was in a donor outside GitLab at that time.
  */
 export function gaps(events: readonly LoggedEvent[]): readonly Gap[] {
   const tags = new Map<string, string>();

@@ -4,8 +4,8 @@ import {presentGroup, presentProject} from './entities.ts';
 import {ACCESS_LEVEL, levelInGroup} from './rights.ts';
 
 /**
- * `GET /groups/:id/deploy_tokens`, for maintainers (GitLab: lib/api/deploy_tokens.rb, doc/api/deploy_tokens.md): only those
- * of the group itself.
+ * `GET /groups/:id/deploy_tokens`, for maintainers (GitLab: lib/api/deploy_tokens.rb, doc/api/deploy_tokens.md): only
+ * those of the group itself.
  */
 export function listGroupDeployTokens(call: ApiCall): Reply {
   const {world, person, clock} = call;

@@ -85,8 +85,8 @@ export function pushedAt({events}: Instance, repository: string, tag: string): n
 }
 
 /**
- * The age of a tag for GitLab, as ms since the epoch: with the database, of its last push; without, of its image's config;
- * undefined: the tag is an index (GitLab: lib/container_registry/tag.rb, `created_at`).
+ * The age of a tag for GitLab, as ms since the epoch: with the database, of its last push; without, of its image's
+ * config; undefined: the tag is an index (GitLab: lib/container_registry/tag.rb, `created_at`).
  */
 export async function createdAt(
   instance: Instance,

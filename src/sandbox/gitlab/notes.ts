@@ -47,7 +47,10 @@ export function deleteNote(call: ApiCall): Reply {
   return {status: 204, headers: {}};
 }
 
-/** A note that the caller may change: as its author or as a maintainer (GitLab: app/policies/note_policy.rb, `admin_note`). @throws ApiRefusal 403, 404 */
+/**
+ * A note that the caller may change: as its author or as a maintainer (GitLab: app/policies/note_policy.rb,
+ * `admin_note`). @throws ApiRefusal 403, 404
+ */
 function ownNote(call: ApiCall): WorldNote {
   const {world, person, params} = call;
   const {notes, project} = mergeRequestOf(call);
@@ -60,7 +63,8 @@ function ownNote(call: ApiCall): WorldNote {
 }
 
 /**
- * The notes of a merge request. In a private project, guests cannot see it (GitLab: doc/user/permissions.md, "Merge requests").
+ * The notes of a merge request. In a private project, guests cannot see it (GitLab: doc/user/permissions.md, "Merge
+ * requests").
  * @throws ApiRefusal 404
  */
 function mergeRequestOf(call: ApiCall): {

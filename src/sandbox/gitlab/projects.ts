@@ -74,7 +74,10 @@ export function showProject(call: ApiCall): Reply {
   return jsonReply(200, presentProject(call, projectOf(call)));
 }
 
-/** `GET /projects`: every word of a search has to be in name, path or description (GitLab: app/models/project.rb, `search`). */
+/**
+ * `GET /projects`: every word of a search has to be in name, path or description (GitLab: app/models/project.rb,
+ * `search`).
+ */
 export function listProjects(call: ApiCall): Reply {
   const {world, person, query} = call;
   const words = (query.get('search') ?? '').toLowerCase().split(' ').filter(Boolean);

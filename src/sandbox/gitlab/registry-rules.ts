@@ -53,10 +53,15 @@ export async function requireUnlimited(
     throw refusal(401, 'IMMUTABLE_TAG', 'tag is immutable', `tag "${reference}" is immutable`);
 }
 
-/** Marks an index as a cache of BuildKit, which lists layers (GitLab container registry: manifest/manifestlist/compat). */
+/**
+ * Marks an index as a cache of BuildKit, which lists layers (GitLab container registry: manifest/manifestlist/compat).
+ */
 const BUILDKIT_CACHE = 'application/vnd.buildkit.cacheconfig.v0';
 
-/** Layers whose `urls` the registry validates (GitLab container registry: registry/storage/validation/oci.go, schema2.go). */
+/**
+ * Layers whose `urls` the registry validates (GitLab container registry: registry/storage/validation/oci.go,
+ * schema2.go).
+ */
 const VALIDATED_LAYERS =
   /^application\/vnd\.oci\.image\.layer\.(?:nondistributable\.)?v1\.tar(?:\+gzip)?$/;
 const DOCKER_FOREIGN_LAYER = 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip';
@@ -114,8 +119,8 @@ async function* again(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array>
 }
 
 /**
- * An index lists manifests, unless it is a cache of BuildKit. With the database, it must list one at least: the registry
- * fails otherwise.
+ * An index lists manifests, unless it is a cache of BuildKit. With the database, it must list one at least: the
+ * registry fails otherwise.
  */
 function requireManifests({mode}: Instance, {manifests, blobs}: StoredManifest): void {
   const isCache = blobs.some(({mediaType}) => mediaType === BUILDKIT_CACHE);

@@ -22,8 +22,8 @@ import type {RegistryTokens} from './registry-tokens.ts';
 const VERSION = {'gitlab-container-registry-version': '4.32.0-gitlab'};
 
 /**
- * GitLab's registry: distribution's API with the extensions and restrictions of GitLab's fork. Its responses are compared
- * with recorded ones of GitLab's registry 4.32 (test/sandbox/gitlab/recorded.test.ts).
+ * GitLab's registry: distribution's API with the extensions and restrictions of GitLab's fork. Its responses are
+ * compared with recorded ones of GitLab's registry 4.32 (test/sandbox/gitlab/recorded.test.ts).
  */
 export class RegistryFront {
   readonly #instance: Instance;
@@ -90,8 +90,8 @@ export class RegistryFront {
   }
 
   /**
-   * Without the database, a repository that never had a tag has no list of tags, because a directory of the storage stands for it
-   * (GitLab container registry: registry/storage/tagstore.go, `All`). @throws Refusal NAME_UNKNOWN
+   * Without the database, a repository that never had a tag has no list of tags, because a directory of the storage
+   * stands for it (GitLab container registry: registry/storage/tagstore.go, `All`). @throws Refusal NAME_UNKNOWN
    */
   async #requireTagged(repository: RepositoryPath): Promise<void> {
     if (!(await this.#instance.storage.manifests.hadTags(repository)))

@@ -146,7 +146,10 @@ export async function removeRepository(call: ApiCall): Promise<Reply> {
   return jsonReply(202, 202);
 }
 
-/** Deletes all tags, `latest` included, then the record (GitLab: app/workers/container_registry/delete_container_repository_worker.rb). */
+/**
+ * Deletes all tags, `latest` included, then the record (GitLab:
+ * app/workers/container_registry/delete_container_repository_worker.rb).
+ */
 async function finishDeletion(
   instance: Instance,
   record: WorldRepository,

@@ -52,7 +52,9 @@ export function mayCreateProjects(world: World, user: WorldUser, namespaceId: nu
   return levelInGroup(world, user, group) >= ACCESS_LEVEL[least];
 }
 
-/** Whether a user may transfer projects to a namespace: as a maintainer who may create them (same, `transfer_projects`). */
+/**
+ * Whether a user may transfer projects to a namespace: as a maintainer who may create them (same, `transfer_projects`).
+ */
 export function mayFill(world: World, user: WorldUser, namespaceId: number): boolean {
   const group = world.groups.get(namespaceId);
   const isHigh = !group || levelInGroup(world, user, group) >= ACCESS_LEVEL.maintainer;
@@ -164,8 +166,8 @@ export function matchesPath(pattern: string, path: string): boolean {
 
 /**
  * Whether the expression of a tag rule matches any part of a tag (GitLab:
- * app/services/projects/container_repository/gitlab/delete_tags_service.rb, `UntrustedRegexp#match?`; the registry gets the
- * same expressions in tokens). The examples in GitLab's API guide use `*` like a wildcard.
+ * app/services/projects/container_repository/gitlab/delete_tags_service.rb, `UntrustedRegexp#match?`; the registry gets
+ * the same expressions in tokens). The examples in GitLab's API guide use `*` like a wildcard.
  */
 export function matchesTag(pattern: string, tag: string): boolean {
   return new RegExp(pattern).test(tag);

@@ -152,7 +152,8 @@ export async function whyNotMove(
 }
 
 /**
- * Moves a project, which the caller has checked. The images move last, and GitLab ignores the result of that (GitLab: app/services/projects/transfer_service.rb).
+ * Moves a project, which the caller has checked. The images move last, and GitLab ignores the result of that (GitLab:
+ * app/services/projects/transfer_service.rb).
  */
 export async function moveProject(
   call: ApiCall,

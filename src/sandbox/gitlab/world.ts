@@ -4,7 +4,9 @@ export type Visibility = 'private' | 'internal' | 'public';
 /** The access to a project's registry (GitLab: app/models/concerns/project_features_compatibility.rb). */
 export type RegistryAccess = 'enabled' | 'private' | 'disabled';
 
-/** A policy that deletes old tags regularly (GitLab: app/models/container_expiration_policy.rb; field names of the API). */
+/**
+ * A policy that deletes old tags regularly (GitLab: app/models/container_expiration_policy.rb; field names of the API).
+ */
 export interface CleanupPolicy {
   readonly enabled: boolean;
   readonly cadence: string;
@@ -48,7 +50,10 @@ export interface WorldGroup {
   path: string;
   parentId: number | undefined;
   visibility: Visibility;
-  /** The lowest role that may create projects in the group (GitLab: lib/gitlab/access.rb, `project_creation_string_options`). */
+  /**
+   * The lowest role that may create projects in the group (GitLab: lib/gitlab/access.rb,
+   * `project_creation_string_options`).
+   */
   projectCreation: ProjectCreation;
   /** Access levels by user id. */
   readonly members: Map<number, number>;

@@ -20,8 +20,8 @@ import {
 import {TransferRig, type TransferRigOptions} from './rig.ts';
 
 /**
- * What goes wrong in the middle of a move, for a project, a group and a move that GitLab is to make itself: images are always
- * somewhere, the result names a command that works, and once the fault is gone both commands come to their end.
+ * What goes wrong in the middle of a move, for a project, a group and a move that GitLab is to make itself: images are
+ * always somewhere, the result names a command that works, and once the fault is gone both commands come to their end.
  */
 
 interface Fault {
@@ -213,7 +213,9 @@ const UNITS: Readonly<Record<string, KillScenario>> = {
   },
 };
 
-/** Of each fault and unit one of the two commands, in turn; `TRANSSHIP_KILL_POINTS=all` tries both (npm run test:kills). */
+/**
+ * Of each fault and unit one of the two commands, in turn; `TRANSSHIP_KILL_POINTS=all` tries both (npm run test:kills).
+ */
 const ALL = Object.entries(FAULTS).flatMap(([what, fault]) =>
   Object.entries(UNITS).flatMap(([unit, scenario]) =>
     (['apply', 'rollback'] as const).map((then) => [what, unit, then, fault, scenario] as const),

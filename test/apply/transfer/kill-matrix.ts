@@ -12,7 +12,10 @@ const IMAGES = [
 /** A project of the same group, whose image is in two repositories. */
 const OTHERS = {'org/build/sub/lib': [{...CHART, tag: 'v1'}]};
 const LIMIT = {timeout: 600_000};
-/** Points that are tried of each run, spread over all of it; `TRANSSHIP_KILL_POINTS=all` tries each (npm run test:kills). */
+/**
+ * Points that are tried of each run, spread over all of it; `TRANSSHIP_KILL_POINTS=all` tries each (npm run
+ * test:kills).
+ */
 const SAMPLE = 3;
 
 export interface KillScenario {
@@ -47,8 +50,8 @@ export const NATIVE = {
 } as const;
 
 /**
- * Kills a run at points of its own: after a request that changed something, before the client has its answer, or after a
- * line of the journal. What was under way ends wherever it was. Then the plan is applied, and in another case rolled
+ * Kills a run at points of its own: after a request that changed something, before the client has its answer, or after
+ * a line of the journal. What was under way ends wherever it was. Then the plan is applied, and in another case rolled
  * back: both end as they should, every time, and images were in some place at every moment.
  */
 export function testKilledRuns(what: string, scenario: KillScenario): void {

@@ -4,8 +4,8 @@ import {type Observed, playScenario} from './registry-scenario.ts';
 import {startRig} from './rig.ts';
 
 /*
- * The sandbox against the recorded responses of GitLab's registry 4.32 (fixtures/gitlab-registry): the oracle of what it
- * says to be. record-registry.ts records them again.
+ * The sandbox against the recorded responses of GitLab's registry 4.32 (fixtures/gitlab-registry): the oracle of what
+ * it says to be. record-registry.ts records them again.
  */
 
 /** What the sandbox answers in another way, with the reason. */
