@@ -1,5 +1,5 @@
-import {createReadStream} from 'node:fs';
-import {readFile, stat} from 'node:fs/promises';
+import {constants, createReadStream} from 'node:fs';
+import {open, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Digest} from '../model/digest.ts';
 import {TransshipError} from '../model/error.ts';
@@ -143,10 +143,12 @@ function parsed(
  * @throws Error if it is larger or not a regular file; the system's error
  */
 export async function readSmallFile(file: string, limit: number): Promise<Buffer> {
-  const stats = await stat(file);
+  // What delivers nothing, such as a pipe or a file of the kernel's, must not block.
+  await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  const stats = await handle.stat();
   if (!stats.isFile()) throw new Error('is not a regular file');
   if (stats.size > limit) throw new Error(`is larger than ${limit} bytes`);
-  return readFile(file);
+  return await handle.readFile();
 }
 
 async function exists(file: string): Promise<boolean> {
