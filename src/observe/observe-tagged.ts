@@ -91,7 +91,7 @@ function deletesNothing({name}: RepositoryWriter): TransshipError {
  * Limits for the indexes of a repository, far above any real one: different manifests that they list, and the lists of
  * all indexes, and of all that is below each tag, together.
  */
-const LIMITS = {contents: 300_000, listed: 1_000_000};
+const LIMITS = {contents: 150_000, listed: 1_000_000};
 const TOO_MANY =
   'its indexes are endless or exceed the limits; delete some of its tags by a cleanup policy of the registry first';
 

@@ -46,7 +46,7 @@ function limitWords({size, values, depth}: JsonLimits): string {
 
 test.each([
   ['plan', limitWords(PLAN_LIMITS)],
-  ['manifest, config, credentials, seed, faults', limitWords(DOCUMENT_LIMITS)],
+  ['manifest, config, credentials, faults', limitWords(DOCUMENT_LIMITS)],
   ['migration file', `${MIGRATION_SIZE_LIMIT / MIB} MiB`],
 ])('docs/security.md has the limits of a %s', async (file, limits) => {
   expect(await text('docs/security.md')).toMatch(new RegExp(`^\\| ${file} \\| ${limits}\\b`, 'm'));

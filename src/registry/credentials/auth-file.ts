@@ -86,12 +86,16 @@ export async function parseAuthFile(name: string, content: string): Promise<Auth
   };
 }
 
+/** Characters in which a syntax error is looked for: the YAML parser takes up to 2,500 times their size in memory. */
+const SEARCHED = 64 * 1024;
+
 /**
  * `:line:column` of the first syntax error. V8 reports it for some errors; the YAML parser finds most of the others.
  */
 function whereNotJson(content: string, error: unknown): string {
   const told = /\(line (\d+) column (\d+)\)$/.exec(error instanceof Error ? error.message : '');
   if (told) return `:${told[1]}:${told[2]}`;
+  if (content.length > SEARCHED) return '';
   const options = {schema: 'json', lineCounter: new LineCounter(), logLevel: 'silent'} as const;
   const mistake = parseDocument(content, options).errors[0]?.linePos?.[0];
   return mistake ? `:${mistake.line}:${mistake.col}` : '';

@@ -134,8 +134,11 @@ export function parseSeed(value: unknown, name = 'the seed'): Seed {
   throw invalid(name, `${issue?.path.join('.')}: ${issue?.message}`, parsed.error);
 }
 
-/** The largest seed, in bytes. */
-const SEED_LIMIT = 4 * 1024 * 1024;
+/**
+ * The largest seed, in bytes: some hundred projects. The YAML parser takes up to 2,500 times the size of a file in
+ * memory.
+ */
+const SEED_LIMIT = 64 * 1024;
 
 /**
  * Reads a seed from a YAML file. Paths of layouts are relative to the file.
