@@ -52,8 +52,9 @@ function impossible(where: (typeof WHERE)[number]): string {
 test.each([{}, {gitlab: true}])(
   'a sandbox whose content cannot be written does not begin: %j',
   async ({gitlab}) => {
-    await writeFile(temp.join('repositories'), '');
-    const args = ['--port', '0', '--dir', temp.path, '--example', ...(gitlab ? ['--gitlab'] : [])];
+    await using store = await tempDirectory();
+    await writeFile(store.join('repositories'), '');
+    const args = ['--port', '0', '--dir', store.path, '--example', ...(gitlab ? ['--gitlab'] : [])];
     const run = await transship(['sandbox', ...args]);
     expect(toldError({...run, stdout: ''})).toMatchObject({code: 'FILE_WRITE_FAILED', exit: 1});
   },
