@@ -30,9 +30,12 @@ const index = z.looseObject({manifests: list(entry).nullish()});
 const layoutFile = z.object({imageLayoutVersion: z.string()});
 
 export type IndexEntry = z.infer<typeof entry>;
+type Index = z.infer<typeof index>;
 
 /** Returns the new entries. It must be pure, since it may run long after the call. */
 export type IndexChange = (entries: readonly IndexEntry[]) => readonly IndexEntry[];
+
+const NONE: readonly IndexEntry[] = [];
 
 interface Waiting {
   readonly change: IndexChange;
@@ -44,7 +47,8 @@ export class LayoutIndex {
   readonly #layout: string;
   readonly #scratch: string;
   readonly #path: string;
-  #cached: {readonly version: string; readonly entries: readonly IndexEntry[]} | undefined;
+  /** What the file contained last, when it was read or written. */
+  #cached: {readonly version: string; readonly index: Index} | undefined;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
 
@@ -61,9 +65,7 @@ export class LayoutIndex {
   async entries(): Promise<readonly IndexEntry[] | undefined> {
     const version = await this.#version();
     if (version === undefined || !(await this.#isLayout())) return undefined;
-    if (this.#cached?.version !== version)
-      this.#cached = {version, entries: (await this.#read()).manifests ?? []};
-    return this.#cached.entries;
+    return (await this.#read(version)).manifests ?? NONE;
   }
 
   /**
@@ -110,6 +112,10 @@ export class LayoutIndex {
     if (!(await lock.isHeld())) throw lockLost(this.#path);
     await replaceFile(this.#path, bytes, this.#scratch);
     await syncDirectory(this.#layout);
+    // With thousands of tags, reading it again for each takes most of the time.
+    const version = await this.#version();
+    if (version !== undefined)
+      this.#cached = {version, index: {...before, manifests: [...manifests]}};
   }
 
   /** @throws TransshipError FILE_WRITE_FAILED if others hold the lock for too long */
@@ -124,13 +130,19 @@ export class LayoutIndex {
     });
   }
 
-  async #readOrNew(): Promise<z.infer<typeof index>> {
-    if ((await this.#version()) !== undefined) return await this.#read();
+  async #readOrNew(): Promise<Index> {
+    const version = await this.#version();
+    if (version !== undefined) return await this.#read(version);
     return {schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: []};
   }
 
-  async #read(): Promise<z.infer<typeof index>> {
-    return parse(index, await readSmall(this.#path, INDEX_LIMITS.size), this.#path);
+  /** Reads the file, unless it is the one that was read or written last. */
+  async #read(version: string): Promise<Index> {
+    if (this.#cached?.version !== version) {
+      const bytes = await readSmall(this.#path, INDEX_LIMITS.size);
+      this.#cached = {version, index: parse(index, bytes, this.#path)};
+    }
+    return this.#cached.index;
   }
 
   /** A stamp that changes with the file: each write creates a new file. */
