@@ -49,6 +49,8 @@ export class LayoutIndex {
   readonly #path: string;
   /** What the file contained last, when it was read or written. */
   #cached: {readonly version: string; readonly index: Index} | undefined;
+  /** `oci-layout` was seen. */
+  #isKnown = false;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
 
@@ -158,11 +160,12 @@ export class LayoutIndex {
   }
 
   async #isLayout(): Promise<boolean> {
-    if (this.#cached !== undefined) return true;
+    if (this.#isKnown) return true;
     const path = join(this.#layout, 'oci-layout');
     await refuseWayOut(this.#layout, path, 'local');
     try {
       checkVersion(await readSmall(path, LAYOUT_FILE_LIMIT), path);
+      this.#isKnown = true;
       return true;
     } catch (error) {
       if (isMissing(error)) return false;
